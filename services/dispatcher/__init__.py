@@ -1,0 +1,1 @@
+"""The dispatcher: HTTP ingress, dispatch Workers, the registry."""

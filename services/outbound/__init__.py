@@ -1,0 +1,1 @@
+"""The outbound service: Outbound Workers and the only way to the internet."""

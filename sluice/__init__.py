@@ -1,0 +1,11 @@
+"""What the three services share, in layers; each imports only from those above it.
+
+- `pb`        generated stubs of `protos/`
+- `wire`      HTTP messages as values, to protobuf and back; the error table. No I/O
+- `http1`     HTTP/1.1 on sockets, over llhttp: the server and the client
+- `mesh`      being a gRPC service: serve, dial, exchange, errors, environment, tracing, logs
+- `isolate`   owning Worker processes: workerd, the pool, invocations, the egress socket
+- `bundle`    a Worker's files and settings: wrangler configs, modules, digest
+- `registry`  namespaces, Workers and versions: the store, and the client of it
+- `cli`       the `sluice` command
+"""

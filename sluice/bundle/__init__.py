@@ -1,0 +1,1 @@
+"""A Worker's files and settings."""

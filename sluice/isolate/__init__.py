@@ -1,0 +1,1 @@
+"""Owning Worker processes."""

@@ -1,0 +1,1 @@
+"""Being a gRPC service: the same for all three."""

@@ -1,0 +1,64 @@
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from typing import ClassVar as _ClassVar
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ERROR_REASON_UNSPECIFIED: _ClassVar[ErrorReason]
+    ERROR_REASON_WORKER_NOT_FOUND: _ClassVar[ErrorReason]
+    ERROR_REASON_NAMESPACE_NOT_FOUND: _ClassVar[ErrorReason]
+    ERROR_REASON_WORKER_EXCEPTION: _ClassVar[ErrorReason]
+    ERROR_REASON_WORKER_LOAD_FAILED: _ClassVar[ErrorReason]
+    ERROR_REASON_EXCEEDED_CPU: _ClassVar[ErrorReason]
+    ERROR_REASON_EXCEEDED_MEMORY: _ClassVar[ErrorReason]
+    ERROR_REASON_EXCEEDED_WALL_TIME: _ClassVar[ErrorReason]
+    ERROR_REASON_EXCEEDED_SUBREQUESTS: _ClassVar[ErrorReason]
+    ERROR_REASON_LOAD_SHED: _ClassVar[ErrorReason]
+    ERROR_REASON_ISOLATE_DIED: _ClassVar[ErrorReason]
+    ERROR_REASON_SERVICE_UNAVAILABLE: _ClassVar[ErrorReason]
+    ERROR_REASON_DESTINATION_PROHIBITED: _ClassVar[ErrorReason]
+    ERROR_REASON_DNS_ERROR: _ClassVar[ErrorReason]
+    ERROR_REASON_CONNECTION_REFUSED: _ClassVar[ErrorReason]
+    ERROR_REASON_TLS_ERROR: _ClassVar[ErrorReason]
+    ERROR_REASON_RESPONSE_TIMEOUT: _ClassVar[ErrorReason]
+    ERROR_REASON_INVALID_RESPONSE: _ClassVar[ErrorReason]
+    ERROR_REASON_LOOP_DETECTED: _ClassVar[ErrorReason]
+    ERROR_REASON_INVALID_PARAMS: _ClassVar[ErrorReason]
+    ERROR_REASON_INVALID_REQUEST: _ClassVar[ErrorReason]
+    ERROR_REASON_BODY_TOO_LARGE: _ClassVar[ErrorReason]
+    ERROR_REASON_BODY_CUT_SHORT: _ClassVar[ErrorReason]
+    ERROR_REASON_INVALID_BUNDLE: _ClassVar[ErrorReason]
+    ERROR_REASON_ALREADY_EXISTS: _ClassVar[ErrorReason]
+    ERROR_REASON_UNAUTHENTICATED: _ClassVar[ErrorReason]
+    ERROR_REASON_NOT_SUPPORTED: _ClassVar[ErrorReason]
+    ERROR_REASON_INTERNAL: _ClassVar[ErrorReason]
+ERROR_REASON_UNSPECIFIED: ErrorReason
+ERROR_REASON_WORKER_NOT_FOUND: ErrorReason
+ERROR_REASON_NAMESPACE_NOT_FOUND: ErrorReason
+ERROR_REASON_WORKER_EXCEPTION: ErrorReason
+ERROR_REASON_WORKER_LOAD_FAILED: ErrorReason
+ERROR_REASON_EXCEEDED_CPU: ErrorReason
+ERROR_REASON_EXCEEDED_MEMORY: ErrorReason
+ERROR_REASON_EXCEEDED_WALL_TIME: ErrorReason
+ERROR_REASON_EXCEEDED_SUBREQUESTS: ErrorReason
+ERROR_REASON_LOAD_SHED: ErrorReason
+ERROR_REASON_ISOLATE_DIED: ErrorReason
+ERROR_REASON_SERVICE_UNAVAILABLE: ErrorReason
+ERROR_REASON_DESTINATION_PROHIBITED: ErrorReason
+ERROR_REASON_DNS_ERROR: ErrorReason
+ERROR_REASON_CONNECTION_REFUSED: ErrorReason
+ERROR_REASON_TLS_ERROR: ErrorReason
+ERROR_REASON_RESPONSE_TIMEOUT: ErrorReason
+ERROR_REASON_INVALID_RESPONSE: ErrorReason
+ERROR_REASON_LOOP_DETECTED: ErrorReason
+ERROR_REASON_INVALID_PARAMS: ErrorReason
+ERROR_REASON_INVALID_REQUEST: ErrorReason
+ERROR_REASON_BODY_TOO_LARGE: ErrorReason
+ERROR_REASON_BODY_CUT_SHORT: ErrorReason
+ERROR_REASON_INVALID_BUNDLE: ErrorReason
+ERROR_REASON_ALREADY_EXISTS: ErrorReason
+ERROR_REASON_UNAUTHENTICATED: ErrorReason
+ERROR_REASON_NOT_SUPPORTED: ErrorReason
+ERROR_REASON_INTERNAL: ErrorReason

@@ -1,0 +1,1 @@
+"""Namespaces, Workers and versions."""

@@ -1,0 +1,1 @@
+"""HTTP messages as values, to protobuf and back. No I/O."""

@@ -1,0 +1,104 @@
+"""Requests and responses as values, and their heads to and from protobuf."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from sluice.pb import http_pb2
+from sluice.wire import headers as header_list
+from sluice.wire.body import Body, Whole
+from sluice.wire.errors import Reason, SluiceError
+from sluice.wire.headers import Header
+
+MAX_URL = 16 * 1024
+"""Most characters of a URL (Workers limits: 16 KB)."""
+
+_METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
+_BAD_URL = re.compile(r"[^\x21-\x7e]")
+
+
+@dataclass(slots=True)
+class Request:
+    """One request. `url` is absolute; `headers` never hold what `headers.carried` drops."""
+
+    method: str
+    url: str
+    headers: list[Header] = field(default_factory=list)
+    body: Body = field(default_factory=Whole)
+    content_length: int | None = None
+
+
+@dataclass(slots=True)
+class Response:
+    """One response. `headers` never hold what `headers.carried` drops."""
+
+    status: int
+    headers: list[Header] = field(default_factory=list)
+    body: Body = field(default_factory=Whole)
+    content_length: int | None = None
+
+
+def has_body(method: str, status: int) -> bool:
+    """Whether a response to `method` with `status` has a body (RFC 9110 section 6.4.1)."""
+    return method != "HEAD" and status >= 200 and status not in (204, 205, 304)
+
+
+def request_to_pb(request: Request, head: http_pb2.HttpRequestHead) -> None:
+    """Fill `head` from `request`."""
+    head.method = request.method
+    head.url = request.url
+    add = head.headers.add
+    for name, value in request.headers:
+        add(name=name, value=value)
+    if request.content_length is not None:
+        head.content_length = request.content_length
+
+
+def request_from_pb(head: http_pb2.HttpRequestHead, body: Body) -> Request:
+    """The request that `head` begins. Raises `INVALID_REQUEST` for one that HTTP cannot carry."""
+    if not _METHOD.fullmatch(head.method):
+        raise SluiceError(Reason.INVALID_REQUEST, f"head.method: {head.method[:64]!r} is no method")
+    if head.method == "CONNECT":
+        raise SluiceError(Reason.INVALID_REQUEST, "head.method: CONNECT is not carried")
+    check_url(head.url)
+    headers = [(h.name, h.value) for h in head.headers]
+    header_list.check(headers)
+    length = head.content_length if head.HasField("content_length") else None
+    return Request(head.method, head.url, headers, body, length)
+
+
+def response_to_pb(response: Response, head: http_pb2.HttpResponseHead) -> None:
+    """Fill `head` from `response`."""
+    head.status = response.status
+    add = head.headers.add
+    for name, value in response.headers:
+        add(name=name, value=value)
+    if response.content_length is not None:
+        head.content_length = response.content_length
+
+
+def response_from_pb(head: http_pb2.HttpResponseHead, body: Body) -> Response:
+    """The response that `head` begins."""
+    length = head.content_length if head.HasField("content_length") else None
+    return Response(head.status, [(h.name, h.value) for h in head.headers], body, length)
+
+
+def check_url(url: str) -> None:
+    """Raise `INVALID_REQUEST` unless `url` is absolute, http(s), plain ASCII and not too long."""
+    if len(url) > MAX_URL:
+        raise SluiceError(Reason.INVALID_REQUEST, f"head.url: longer than {MAX_URL} characters")
+    if _BAD_URL.search(url):
+        raise SluiceError(Reason.INVALID_REQUEST, "head.url: has a character that is not ASCII")
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise SluiceError(Reason.INVALID_REQUEST, f"head.url: {error}") from error
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise SluiceError(
+            Reason.INVALID_REQUEST, f"head.url: {url[:100]!r} is not an absolute http(s) URL"
+        )
+    if "@" in parts.netloc or parts.fragment:
+        raise SluiceError(Reason.INVALID_REQUEST, "head.url: has userinfo or a fragment")
