@@ -1,0 +1,20 @@
+"""Where a service gets Workers from."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from sluice.pb import worker_pb2
+
+
+class BundleSource(Protocol):
+    """Finds a Worker's current version, and a version's bundle. Both answer from memory if they can."""
+
+    async def resolve(self, namespace: str, name: str) -> str:
+        """Digest of the Worker's current version. `namespace` is empty for an account-level Worker.
+
+        Raises `WORKER_NOT_FOUND` or `NAMESPACE_NOT_FOUND`.
+        """
+
+    async def bundle(self, digest: str) -> worker_pb2.Bundle:
+        """The bundle of that digest, shared: not to be changed. Raises `WORKER_NOT_FOUND`."""
