@@ -127,7 +127,7 @@ class SluiceError(Exception):
     for programs; `name` and `message` there are those of an exception that a Worker threw.
     """
 
-    def __init__(self, reason: Reason, message: str, **metadata: str) -> None:
+    def __init__(self, reason: Reason, message: str, /, **metadata: str) -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message

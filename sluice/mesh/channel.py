@@ -1,0 +1,52 @@
+"""Dialling a peer: one channel, kept for the life of the process.
+
+A call to a peer that is down fails at once with `UNAVAILABLE` (gRPC's fail-fast). The waits between
+attempts to connect are short, so that a peer that was killed is used again soon after it is back.
+"""
+
+from __future__ import annotations
+
+import grpc
+
+from sluice.mesh.env import Address
+
+MAX_MESSAGE = 4 * 1024 * 1024
+"""Most bytes of one message, unless a channel and its server are told otherwise. gRPC's default."""
+
+MAX_METADATA = 64 * 1024
+"""Most bytes of a call's metadata. gRPC's default of 8 KiB is less than an error may need: the
+message once percent-encoded (three times its bytes at worst), and once more with the metadata."""
+
+KEEPALIVE_MS = 30_000
+"""How long a connection is quiet before a ping asks whether the peer is still there."""
+
+
+def dial(address: Address, *, max_message: int = MAX_MESSAGE) -> grpc.aio.Channel:
+    """A channel to `address`, in plaintext. It connects at the first call; close it at the end."""
+    return grpc.aio.insecure_channel(str(address), options=_options(max_message))
+
+
+def _options(max_message: int) -> list[tuple[str, int]]:
+    return [
+        *message_options(max_message),
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 1_000),
+        ("grpc.min_reconnect_backoff_ms", 2_000),  # in fact how long one attempt may take
+        ("grpc.dns_min_time_between_resolutions_ms", 1_000),  # a restarted container moves
+        ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+        ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.http2.max_pings_without_data", 0),  # no limit: a WebSocket may be quiet for hours
+        ("grpc.enable_http_proxy", 0),
+        ("grpc.enable_retries", 0),  # a request that may have had an effect is not sent twice
+        ("grpc.use_local_subchannel_pool", 1),
+    ]
+
+
+def message_options(max_message: int) -> list[tuple[str, int]]:
+    """Limits on what is received, the same at both ends."""
+    return [
+        ("grpc.max_receive_message_length", max_message),
+        ("grpc.max_send_message_length", max_message),
+        ("grpc.max_metadata_size", MAX_METADATA),
+        ("grpc.absolute_max_metadata_size", MAX_METADATA),
+    ]

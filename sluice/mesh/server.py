@@ -1,0 +1,132 @@
+"""Serving gRPC: listen, tell how one is, drain."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from sluice.mesh import health
+from sluice.mesh.channel import KEEPALIVE_MS, MAX_MESSAGE, message_options
+from sluice.mesh.env import Address, ConfigError
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_UNWIND = 5.0  # seconds that a forced stop has to give back what it holds
+
+AddServicer = Callable[[Any, grpc.aio.Server], None]
+
+
+class GrpcServer:
+    """A gRPC server on `address` with health and reflection for every service added to it.
+
+    Raises `ConfigError` for an address that other machines can reach, unless `allow_plaintext`.
+    """
+
+    def __init__(
+        self, address: Address, *, allow_plaintext: bool, max_message: int = MAX_MESSAGE
+    ) -> None:
+        if not (address.is_loopback or allow_plaintext):
+            raise ConfigError(
+                f"SLUICE_UNSAFE_PLAINTEXT: other machines can reach {address}, and what they send "
+                "would be trusted and not encrypted; listen on loopback, or set it to 1"
+            )
+        self._address = address
+        self._options = _options(max_message)
+        self._added: list[tuple[AddServicer, object, str]] = []
+        self._health = health.Health()
+        self._server: grpc.aio.Server | None = None
+
+    def add(
+        self, add_servicer_to_server: AddServicer, servicer: object, full_service_name: str
+    ) -> None:
+        """Serve `servicer`. Only before `start`."""
+        self._added.append((add_servicer_to_server, servicer, full_service_name))
+        self._health.add(full_service_name)
+
+    async def start(self) -> Address:
+        """Listen. Returns the address with the port in use; `ConfigError` where it is taken."""
+        server = grpc.aio.server(options=self._options)
+        for add_servicer_to_server, servicer, _ in self._added:
+            add_servicer_to_server(servicer, server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        names = [name for *_, name in self._added]
+        reflection.enable_server_reflection(
+            [*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server
+        )
+        port = self._bind(server)
+        await server.start()
+        self._server = server
+        return Address(self._address.host, port)
+
+    def set_serving(self, serving: bool) -> None:
+        """Set what `grpc.health.v1` says of every service here. It begins as serving."""
+        self._health.set_serving(serving)
+
+    async def stop(self, grace: float) -> None:
+        """Drain: not serving, accept no more calls, give those in flight `grace` seconds, stop."""
+        self._health.end()
+        if self._server is not None:
+            await self._server.stop(grace)
+
+    def _bind(self, server: grpc.aio.Server) -> int:
+        try:
+            return int(server.add_insecure_port(str(self._address)))
+        except RuntimeError as error:
+            raise ConfigError(f"cannot listen on {self._address}: {error}") from error
+
+
+async def run_until_signalled(
+    start: Callable[[], Coroutine[Any, Any, object]],
+    stop: Callable[[], Coroutine[Any, Any, object]],
+) -> int:
+    """Run a service from `start` until SIGTERM or SIGINT, then `stop` it. Returns the exit code.
+
+    A first signal begins the drain, also while `start` still runs, which it cancels. A second one
+    cancels `stop`, which then has five seconds to unwind, and makes the exit code 1. `stop` is
+    awaited whatever became of `start`, so it must cope with half a start.
+    """
+    loop = asyncio.get_running_loop()
+    first, second = asyncio.Event(), asyncio.Event()
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, lambda: (second if first.is_set() else first).set())
+    try:
+        try:
+            if await _finishes(start(), first):
+                await first.wait()
+        finally:
+            clean = await _finishes(stop(), second)
+    finally:
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+    return 0 if clean else 1
+
+
+async def _finishes(work: Coroutine[Any, Any, object], interrupt: asyncio.Event) -> bool:
+    """Await `work`. False where `interrupt` came first: then it was cancelled."""
+    task, interrupted = asyncio.create_task(work), asyncio.create_task(interrupt.wait())
+    try:
+        await asyncio.wait({task, interrupted}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            await task
+            return True
+        return False
+    finally:
+        interrupted.cancel()
+        if task.cancel():
+            await asyncio.wait({task}, timeout=_UNWIND)
+
+
+def _options(max_message: int) -> list[tuple[str, int]]:
+    return [
+        *message_options(max_message),
+        ("grpc.so_reuseport", 0),  # a port that is taken is an error, not a port that is shared
+        ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+        ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.max_ping_strikes", 0),  # peers ping quiet connections: never a strike
+    ]
