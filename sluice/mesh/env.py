@@ -14,16 +14,16 @@ from typing import NamedTuple
 
 PREFIX = "SLUICE_"
 
-_HOST_PORT = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[0-9A-Za-z._-]+)):(?P<port>\d+)")
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
-_SIZE = re.compile(r"(\d+)(B|KiB|MiB|GiB)")
+_HOST_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9A-Za-z._-]+)):([0-9]{1,5})")
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h)")
+_SIZE = re.compile(r"([0-9]{1,9})(B|KiB|MiB|GiB)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _FLAGS = {"": False, "0": False, "1": True}
 
 
 class ConfigError(Exception):
-    """A setting that cannot be used. The message begins with the variable's name."""
+    """A setting that cannot be used. The message names it, and what would do."""
 
 
 class Address(NamedTuple):
@@ -62,9 +62,9 @@ class Environment:
         """`host:port` or `[::1]:port`. Port 0 lets the system choose one."""
         value = self.text(name, default)
         match = _HOST_PORT.fullmatch(value)
-        if not match or int(match["port"]) > 65535 or not _is_host(match["v6"]):
+        if not match or int(match[3]) > 65535 or (match[1] and not _is_ipv6(match[1])):
             raise _not(name, value, "an address (like 127.0.0.1:50051 or [::1]:50051)")
-        return Address(match["v6"] or match["host"], int(match["port"]))
+        return Address(match[1] or match[2], int(match[3]))
 
     def duration(self, name: str, default: str) -> float:
         """A length of time, in seconds."""
@@ -126,8 +126,9 @@ def _not(name: str, value: str, kind: str) -> ConfigError:
     return ConfigError(f"{PREFIX}{name}: {value!r} is not {kind}")
 
 
-def _is_host(v6: str | None) -> bool:
+def _is_ipv6(host: str) -> bool:
     try:
-        return v6 is None or bool(ipaddress.IPv6Address(v6))
+        ipaddress.IPv6Address(host)
     except ValueError:
         return False
+    return True

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
+import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from functools import lru_cache
 
 from sluice.mesh.env import ConfigError
 
 MAX_LINE = 64 * 1024
-"""Most bytes of one line. The values of a longer one are cut."""
+"""A line of more bytes than this has each of its values cut to `MAX_VALUE` characters."""
 
-_MAX_VALUE = 2 * 1024
+MAX_VALUE = 2 * 1024
+_EXACT = 2**53  # integers beyond are not exact in most readers of JSON
 _STDOUT = 1
 _LEVELS = ("debug", "info", "warning", "error")
 _service = ""
@@ -29,6 +32,8 @@ def configure(service: str, level: str) -> None:
     if level not in _LEVELS:
         raise ConfigError(f"SLUICE_LOG_LEVEL: {level!r} is not a level ({', '.join(_LEVELS)})")
     _service = service
+    with contextlib.suppress(OSError):
+        os.set_blocking(_STDOUT, True)  # whoever shares it may have changed that: half lines
     root = logging.getLogger()
     root.handlers[:] = [_JsonHandler()]
     root.setLevel(level.upper())
@@ -36,7 +41,28 @@ def configure(service: str, level: str) -> None:
 
 def emit(event: str, fields: Mapping[str, object]) -> None:
     """Write one line of `fields` at once, whatever the level: the canonical lines are made so."""
-    _write({"time": _now(), "level": "info", "service": _service, "event": event, **fields})
+    _write(
+        {
+            "time": _timestamp(time.time()),
+            "level": "info",
+            "service": _service,
+            "event": event,
+            **fields,
+        }
+    )
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    try:
+        return str(value)
+    except Exception as error:  # a __str__ that raises, or an integer of too many digits
+        return f"<{type(value).__name__}: {type(error).__name__}>"
+
+
+_ENCODER = json.JSONEncoder(allow_nan=False, check_circular=False, default=_text)
+_FORMATTER = logging.Formatter()
 
 
 class _JsonHandler(logging.Handler):
@@ -44,7 +70,7 @@ class _JsonHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         line: dict[str, object] = {
-            "time": _timestamp(datetime.fromtimestamp(record.created, UTC)),
+            "time": _timestamp(record.created),
             "level": record.levelname.lower(),
             "service": _service,
             "logger": record.name,
@@ -53,32 +79,33 @@ class _JsonHandler(logging.Handler):
         if record.exc_info:
             line["exception"] = _FORMATTER.formatException(record.exc_info)
         fields = getattr(record, "fields", None)
-        _write({**fields, **line} if isinstance(fields, Mapping) else line)
-
-
-_FORMATTER = logging.Formatter()
+        if isinstance(fields, Mapping):
+            line.update((key, value) for key, value in fields.items() if key not in line)
+        _write(line)
 
 
 def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
     except Exception:  # arguments that do not fit the message, or whose __str__ raises
-        return str(record.msg)
+        return _text(record.msg)
 
 
-def _now() -> str:
-    return _timestamp(datetime.now(UTC))
+def _timestamp(moment: float) -> str:
+    seconds, milliseconds = divmod(int(moment * 1000), 1000)
+    return f"{_second(seconds)}.{milliseconds:03}Z"
 
 
-def _timestamp(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+@lru_cache(maxsize=1)
+def _second(moment: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment))
 
 
 def _write(record: dict[str, object]) -> None:
     """Write one line with one call, so that lines of several threads or processes stay whole."""
     try:
         line = _ENCODER.encode(record)
-    except (TypeError, ValueError, RecursionError):
+    except (TypeError, ValueError, RuntimeError):  # a key, NaN, a cycle
         line = _ENCODER.encode(_plain(record))
     if len(line) > MAX_LINE:
         line = _ENCODER.encode(_plain(record))
@@ -90,24 +117,11 @@ def _write(record: dict[str, object]) -> None:
         return  # nobody reads the logs any more: not a reason to fail a request
 
 
-_ENCODER = json.JSONEncoder(allow_nan=False, default=lambda value: _text(value))
-
-
 def _plain(record: dict[str, object]) -> dict[str, object]:
     """The record with nothing in it that JSON cannot carry, and no value that is too long."""
     return {_text(key): _plain_value(value) for key, value in record.items()}
 
 
 def _plain_value(value: object) -> object:
-    if value is None or isinstance(value, bool):
-        return value
-    return _text(value)[:_MAX_VALUE]
-
-
-def _text(value: object) -> str:
-    if isinstance(value, str):
-        return value
-    try:
-        return repr(value)
-    except Exception as error:  # a __repr__ that raises
-        return f"<{type(value).__name__}: repr raised {type(error).__name__}>"
+    number = isinstance(value, int | float) and -_EXACT < value < _EXACT
+    return value if value is None or number else _text(value)[:MAX_VALUE]
