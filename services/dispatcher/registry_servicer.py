@@ -14,7 +14,7 @@ Tail: TypeAlias = Callable[
 """`UserWorkerServiceStub.TailWorker`."""
 
 
-class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):  # type: ignore[misc]
+class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
     """Serves the registry. With a `token`, all but `GetBundle` and `ResolveWorker` need it."""
 
     def __init__(self, directory: Directory, tail: Tail, token: str | None = None) -> None:

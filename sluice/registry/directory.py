@@ -11,8 +11,8 @@ from sluice.registry.store import Store
 class Directory:
     """A `BundleSource` over a `Store`. A write that goes through it is seen by the next `resolve`.
 
-    A write by another dispatcher is seen within a second. The writes are the store's, and raise what
-    they raise.
+    A write by another dispatcher is seen within a second. The writes are the store's, and raise
+    what they raise.
     """
 
     def __init__(self, store: Store) -> None:

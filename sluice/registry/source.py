@@ -8,7 +8,7 @@ from sluice.pb import worker_pb2
 
 
 class BundleSource(Protocol):
-    """Finds a Worker's current version, and a version's bundle. Both answer from memory if they can."""
+    """Finds a Worker's current version, and a version's bundle. From memory where possible."""
 
     async def resolve(self, namespace: str, name: str) -> str:
         """Digest of the Worker's current version. `namespace` is empty for an account-level Worker.

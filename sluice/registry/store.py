@@ -17,7 +17,7 @@ class Store:
 
     @classmethod
     async def open(cls, url: str) -> Self:
-        """Open `sqlite:///<path>` or `postgresql://...`, bring its schema up to date, clear it up."""
+        """Open `sqlite:///<path>` or `postgresql://...` and bring its schema up to date."""
         raise NotImplementedError
 
     async def aclose(self) -> None:

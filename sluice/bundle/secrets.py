@@ -1,0 +1,39 @@
+"""Secrets from `.dev.vars`, a dotenv file beside the config.
+
+<https://developers.cloudflare.com/workers/configuration/secrets/#local-development-with-secrets>
+"""
+
+from __future__ import annotations
+
+from io import StringIO
+from pathlib import Path
+
+from dotenv.parser import parse_stream
+
+from sluice.bundle.document import ConfigError, read_text, shown
+
+
+def load(folder: Path, environment: str | None) -> dict[str, str]:
+    """The secrets of `.dev.vars.<environment>`, or where that is absent of `.dev.vars`.
+
+    As in wrangler, nothing is interpolated and the two are not merged. Raises `ConfigError`.
+    """
+    names = [f".dev.vars.{environment}"] if environment else []
+    for path in (folder / name for name in [*names, ".dev.vars"]):
+        if path.is_file():
+            return _parse(path)
+    return {}
+
+
+def _parse(path: Path) -> dict[str, str]:
+    secrets = {}
+    for binding in parse_stream(StringIO(read_text(path))):
+        line = binding.original.line
+        if binding.error:
+            raise ConfigError(f"{shown(path)}:{line}: expected NAME=value")
+        if binding.key is None:
+            continue
+        if binding.value is None:
+            raise ConfigError(f"{shown(path)}:{line}: {binding.key} has no value")
+        secrets[binding.key] = binding.value
+    return secrets
