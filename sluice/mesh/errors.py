@@ -27,7 +27,7 @@ MAX_TEXT = 2 * 1024
 """Most bytes of the message, and of one value of the metadata."""
 
 MAX_METADATA = 8 * 1024
-"""Most characters of the metadata of one error, keys and values. What is over is left out."""
+"""Most bytes of the metadata of one error, keys and values. An entry too many is left out."""
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -43,7 +43,7 @@ _TOO_LARGE = "message larger than max"
 
 def abort_arguments(error: SluiceError) -> tuple[grpc.StatusCode, str, Trailers]:
     """Code, details and trailing metadata that say `error`: the arguments of `context.abort`."""
-    message = _capped(error.message, MAX_TEXT)
+    message = _capped(error.message)
     info = error_details_pb2.ErrorInfo(
         reason=error.reason.name, domain=DOMAIN, metadata=_capped_all(error.metadata)
     )
@@ -77,7 +77,8 @@ def _reason_of(code: grpc.StatusCode, message: str) -> Reason:
 
 def _error_info(error: grpc.aio.AioRpcError) -> error_details_pb2.ErrorInfo | None:
     """Sluice's `ErrorInfo` in the trailers. None where the error is not one of Sluice's."""
-    data = next((value for key, value in error.trailing_metadata() if key == DETAILS_KEY), b"")
+    trailers = error.trailing_metadata() or ()
+    data = next((value for key, value in trailers if key == DETAILS_KEY), b"")
     info = error_details_pb2.ErrorInfo()
     try:
         for detail in status_pb2.Status.FromString(data).details:
@@ -89,18 +90,17 @@ def _error_info(error: grpc.aio.AioRpcError) -> error_details_pb2.ErrorInfo | No
 
 
 def _capped_all(metadata: Mapping[str, str]) -> dict[str, str]:
-    """As many of the entries as go in the trailers, in order, each of them capped."""
+    """As many of the entries as there is room for in the trailers, each of them capped."""
     kept, room = {}, MAX_METADATA
     for key, value in metadata.items():
-        kept[key] = _capped(value, MAX_TEXT)
-        room -= len(key) + len(kept[key])
-        if room < 0:
-            del kept[key]
-            break
+        capped = _capped(value)
+        size = len(key.encode()) + len(capped.encode())
+        if size <= room:
+            kept[key] = capped
+            room -= size
     return kept
 
 
-def _capped(text: str, most: int) -> str:
-    """`text` with at most that many bytes of UTF-8. A lone surrogate becomes `?`."""
-    data = text.encode("utf-8", "replace")
-    return data[:most].decode("utf-8", "ignore")
+def _capped(text: str) -> str:
+    """`text` with at most `MAX_TEXT` bytes of UTF-8. A lone surrogate becomes `?`."""
+    return text.encode("utf-8", "replace")[:MAX_TEXT].decode("utf-8", "ignore")

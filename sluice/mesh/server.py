@@ -68,10 +68,18 @@ class GrpcServer:
         self._health.set_serving(serving)
 
     async def stop(self, grace: float) -> None:
-        """Drain: not serving, accept no more calls, give those in flight `grace` seconds, stop."""
+        """Drain: not serving, accept no more calls, give those in flight `grace` seconds, stop.
+
+        Cancelling it ends the grace: the calls in flight are cancelled too.
+        """
         self._health.end()
-        if self._server is not None:
+        if self._server is None:
+            return
+        try:
             await self._server.stop(grace)
+        except asyncio.CancelledError:
+            await self._server.stop(0)
+            raise
 
     def _bind(self, server: grpc.aio.Server) -> int:
         try:

@@ -144,7 +144,7 @@ def test_odd_values(value: object, expected: str, capfd: pytest.CaptureFixture[s
 
 
 def test_odd_records(capfd: pytest.CaptureFixture[str]) -> None:
-    """A message that does not fit its arguments, or fields that are no mapping, are still a line."""
+    """A message that does not fit its arguments, and fields that are no mapping, make a line."""
     logs.configure("outbound", "info")  # once more: pytest's own handler raises for such records
     log = logging.getLogger("x")
     log.info("%d", "three")
