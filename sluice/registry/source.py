@@ -6,6 +6,9 @@ from typing import Protocol
 
 from sluice.pb import worker_pb2
 
+MAX_MESSAGE = 72 * 1024 * 1024
+"""Most bytes of a gRPC message with a bundle in it: a bundle of 64 MiB and its settings."""
+
 
 class BundleSource(Protocol):
     """Finds a Worker's current version, and a version's bundle. From memory where possible."""

@@ -7,8 +7,10 @@ Iteration that ends is a clean end; a body that was cut short raises `SluiceErro
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Protocol
+
+from sluice.wire.errors import SluiceError
 
 CHUNK = 64 * 1024
 """Most bytes of one body chunk in one protobuf message."""
@@ -27,7 +29,10 @@ class Body(Protocol):
         """The bytes not yet taken, as they come, none empty. Raises where they are cut short."""
 
     async def aclose(self) -> None:
-        """Want no more of it. Before the end, this cuts the body short for its sender."""
+        """Want no more of it. Before the end, this cuts the body short for its sender.
+
+        Whoever reads a body closes it, after the end too: what the body holds is given back here.
+        """
 
 
 class Whole:
@@ -50,6 +55,44 @@ class Whole:
 
     async def aclose(self) -> None:
         """Nothing to give back."""
+
+
+class Watched:
+    """A body that counts its bytes, and calls `closed` once with itself when it is over."""
+
+    __slots__ = ("_body", "_closed", "count", "failure")
+
+    def __init__(self, body: Body, closed: Callable[[Watched], None] | None = None) -> None:
+        self._body = body
+        self._closed = closed
+        self.count = 0
+        self.failure: SluiceError | None = None
+        """What cut it short."""
+
+    def take(self) -> tuple[bytes, bool]:
+        """Bytes at hand."""
+        data, complete = self._body.take()
+        self.count += len(data)
+        return data, complete
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """The bytes not yet taken."""
+        try:
+            async for chunk in self._body:
+                self.count += len(chunk)
+                yield chunk
+        except SluiceError as error:
+            self.failure = error
+            raise
+
+    async def aclose(self) -> None:
+        """Close the body, then say so."""
+        closed, self._closed = self._closed, None
+        try:
+            await self._body.aclose()
+        finally:
+            if closed is not None:
+                closed(self)
 
 
 def chunks(data: bytes) -> list[bytes]:

@@ -1,0 +1,117 @@
+"""A dispatch namespace binding: what `env.<BINDING>.get(...)` chose, made an invocation.
+
+Semantics: https://developers.cloudflare.com/cloudflare-for-platforms/workers-for-platforms/
+(configuration/dynamic-dispatch and configuration/outbound-workers), and DESIGN section 4.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from sluice.pb import userworker_pb2, worker_pb2
+from sluice.registry.source import BundleSource
+from sluice.wire import params
+from sluice.wire.errors import Reason, SluiceError
+
+_MAX_UINT32 = 2**32 - 1
+_LIMITS = {"cpuMs": "cpu_ms", "subRequests": "subrequests"}
+_MAX_WARNED = 1000
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What one `get()` chose."""
+
+    binding: str
+    name: str
+    props: dict[str, Any]
+    outbound: dict[str, Any]
+    limits: dict[str, Any]
+
+
+def parse(header: str) -> Chosen:
+    """Read what the guest sent. Raises `INVALID_PARAMS` for what `get()` cannot take."""
+    try:
+        said = json.loads(header)
+        chosen = Chosen(
+            said["binding"], said["name"], said["props"], said["outbound"], said["limits"]
+        )
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise SluiceError(Reason.INVALID_PARAMS, "dispatcher.get(): cannot be read") from error
+    return chosen
+
+
+def find(bundle: worker_pb2.Bundle, name: str) -> worker_pb2.DispatchNamespaceBinding:
+    """The binding of that name."""
+    for binding in bundle.dispatch_namespaces:
+        if binding.binding == name:
+            return binding
+    raise SluiceError(Reason.INVALID_REQUEST, f"no dispatch namespace binding {name!r}")
+
+
+def limits(chosen: dict[str, Any]) -> worker_pb2.Limits:
+    """The limits that `options.limits` names. Raises `INVALID_PARAMS` that names the limit."""
+    result = worker_pb2.Limits()
+    for name, value in chosen.items():
+        if name not in _LIMITS:
+            raise SluiceError(
+                Reason.INVALID_PARAMS, f"limits.{name}: no such limit (cpuMs, subRequests)"
+            )
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MAX_UINT32:
+            raise SluiceError(
+                Reason.INVALID_PARAMS, f"limits.{name}: {value!r} is not a whole number"
+            )
+        setattr(result, _LIMITS[name], value)
+    return result
+
+
+class Bindings:
+    """Makes invocations of what dispatch Workers choose."""
+
+    def __init__(self, registry: BundleSource) -> None:
+        self._registry = registry
+        self._warned: set[tuple[str, str]] = set()
+
+    async def invocation(
+        self, binding: worker_pb2.DispatchNamespaceBinding, chosen: Chosen, hops: int
+    ) -> userworker_pb2.Invocation:
+        """The invocation of the user Worker that `chosen` names.
+
+        Raises `WORKER_NOT_FOUND`, and `INVALID_PARAMS` that names the key.
+        """
+        namespace = binding.dispatch_namespace
+        passed = self._declared(binding, chosen.outbound)
+        digest = await self._registry.resolve(namespace, chosen.name)
+        invocation = userworker_pb2.Invocation(
+            worker=worker_pb2.Worker(dispatch_namespace=namespace, name=chosen.name, digest=digest),
+            limits=limits(chosen.limits),
+            hops=hops,
+        )
+        if chosen.props:
+            invocation.props.CopyFrom(params.to_struct(chosen.props, name="props"))
+        if binding.outbound_service:
+            invocation.outbound.service = binding.outbound_service
+            if passed:
+                invocation.outbound.params.CopyFrom(params.to_struct(passed, name="outbound"))
+        return invocation
+
+    def _declared(
+        self, binding: worker_pb2.DispatchNamespaceBinding, passed: dict[str, Any]
+    ) -> dict[str, Any]:
+        """The params that the binding declares. Any other is dropped, with one warning."""
+        declared = set(binding.outbound_parameters)
+        for key in passed.keys() - declared:
+            seen = (binding.binding, key)
+            if seen not in self._warned and len(self._warned) < _MAX_WARNED:
+                self._warned.add(seen)
+                _log.warning(
+                    "binding %r: outbound param %r is not declared in its parameters; dropped",
+                    binding.binding,
+                    key[:100],
+                )
+        return {key: value for key, value in passed.items() if key in declared}

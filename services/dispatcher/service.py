@@ -1,0 +1,88 @@
+"""The service as a whole: what it is made of, how it starts, how it stops."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import AsyncExitStack
+
+from services.dispatcher import registry_servicer, servicer
+from services.dispatcher.config import Config
+from services.dispatcher.dispatch import Dispatch
+from services.dispatcher.ingress import Ingress
+from sluice.mesh import calls
+from sluice.mesh.channel import dial
+from sluice.mesh.env import Address
+from sluice.mesh.server import GrpcServer
+from sluice.pb import dispatcher_pb2_grpc, registry_pb2_grpc, userworker_pb2_grpc
+from sluice.registry.directory import Directory
+from sluice.registry.source import MAX_MESSAGE
+from sluice.registry.store import Store
+
+_log = logging.getLogger(__name__)
+
+
+class DispatcherService:
+    """Takes HTTP requests, runs the dispatch Worker, keeps the registry."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._running = AsyncExitStack()
+
+    async def start(self) -> Address:
+        """Start serving. Returns the gRPC address."""
+        config, running = self._config, self._running
+        store = await Store.open(config.database_url)
+        running.push_async_callback(store.aclose)
+        directory = Directory(store)
+        running.push_async_callback(directory.aclose)
+        userworker_channel = dial(config.userworker)
+        running.push_async_callback(userworker_channel.close)
+        outbound_channel = dial(config.outbound)
+        running.push_async_callback(outbound_channel.close)
+        dispatch = Dispatch(
+            config.runner,
+            config.limits,
+            config.dispatch_worker,
+            directory,
+            calls.invoke(userworker_channel),
+            calls.outbound_fetch(outbound_channel),
+        )
+        dispatch.runner.begin()
+        running.push_async_callback(dispatch.runner.aclose)
+        address = await self._serve_grpc(
+            servicer.DispatcherServicer(dispatch),
+            registry_servicer.RegistryServicer(
+                directory,
+                userworker_pb2_grpc.UserWorkerServiceStub(userworker_channel).TailWorker,
+                config.api_token,
+            ),
+        )
+        ingress = Ingress(dispatch, config.http_listen)
+        _log.info("HTTP on %s", await ingress.start())
+        running.push_async_callback(ingress.stop, config.drain_grace)
+        return address
+
+    async def stop(self) -> None:
+        """Drain: accept no more, let what is in flight finish within the grace, then all else."""
+        await self._running.aclose()
+
+    async def _serve_grpc(
+        self,
+        dispatcher: servicer.DispatcherServicer,
+        registry: registry_servicer.RegistryServicer,
+    ) -> Address:
+        config = self._config
+        server = GrpcServer(
+            config.grpc_listen, allow_plaintext=config.allow_plaintext, max_message=MAX_MESSAGE
+        )
+        server.add(
+            dispatcher_pb2_grpc.add_DispatcherServiceServicer_to_server, dispatcher, servicer.NAME
+        )
+        server.add(
+            registry_pb2_grpc.add_RegistryServiceServicer_to_server,
+            registry,
+            "sluice.v1.RegistryService",
+        )
+        address = await server.start()
+        self._running.push_async_callback(server.stop, config.drain_grace)
+        return address

@@ -1,0 +1,67 @@
+"""The settings of the outbound service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from services.outbound.client import ClientConfig
+from services.outbound.connect_to import ConnectTo
+from services.outbound.destination import Allowance
+from sluice.isolate import settings
+from sluice.isolate.invocation import Limits
+from sluice.isolate.runner import RunnerConfig
+from sluice.mesh.env import Address, ConfigError, Environment
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What the service is told at its start. Documented in `docs/configuration.md`."""
+
+    grpc_listen: Address
+    registry: Address
+    runner: RunnerConfig
+    limits: Limits
+    client: ClientConfig
+    connect_to: tuple[ConnectTo, ...]
+    allow_address: tuple[Allowance, ...]
+    drain_grace: float
+    allow_plaintext: bool
+    log_level: str
+    warnings: tuple[str, ...]
+
+
+def read(variables: Mapping[str, str]) -> Config:
+    """Read `SLUICE_*` and `SSL_CERT_FILE`. Raises `ConfigError` that names the variable."""
+    env = Environment(variables)
+    config = Config(
+        grpc_listen=env.address("GRPC_LISTEN", "127.0.0.1:50053"),
+        registry=env.address("REGISTRY", "127.0.0.1:50051"),
+        runner=settings.runner_config(env, variables),
+        limits=settings.limits(env),
+        client=ClientConfig(
+            connect_timeout=env.duration("CONNECT_TIMEOUT", "10s"),
+            first_byte_timeout=env.duration("FIRST_BYTE_TIMEOUT", "60s"),
+            idle_timeout=env.duration("BODY_IDLE_TIMEOUT", "60s"),
+            max_connections=env.integer("MAX_CONNECTIONS", 1000, least=1),
+            max_connections_per_host=env.integer("MAX_CONNECTIONS_PER_HOST", 100, least=1),
+            ca_file=variables.get("SSL_CERT_FILE") or None,
+        ),
+        connect_to=_parsed(env, "CONNECT_TO", ConnectTo.parse),
+        allow_address=_parsed(env, "ALLOW_ADDRESS", Allowance.parse),
+        drain_grace=env.duration("DRAIN_GRACE", "30s"),
+        allow_plaintext=env.flag("UNSAFE_PLAINTEXT"),
+        log_level=env.text("LOG_LEVEL", "info"),
+        warnings=(),
+    )
+    return replace(config, warnings=tuple(env.unknown()))
+
+
+def _parsed(env: Environment, name: str, parse: Callable[[str], T]) -> tuple[T, ...]:
+    try:
+        return tuple(parse(word) for word in env.words(name))
+    except ValueError as error:
+        raise ConfigError(f"SLUICE_{name}: {error}") from error

@@ -1,0 +1,89 @@
+"""The canonical line: one for each subrequest, written when its response is over."""
+
+from __future__ import annotations
+
+import time
+from urllib.parse import urlsplit
+
+from sluice.mesh import attributes, logs
+from sluice.pb import outbound_pb2
+from sluice.wire.body import Watched
+from sluice.wire.errors import Reason, SluiceError
+from sluice.wire.messages import Request, Response
+
+ALLOW = "allow"
+"""The request went to its destination."""
+
+ANSWER = "answer"
+"""The Outbound Worker answered it without a request of its own."""
+
+DENY = "deny"
+"""It was refused, by the guard or for a limit."""
+
+_DENIALS = {Reason.DESTINATION_PROHIBITED, Reason.LOOP_DETECTED, Reason.EXCEEDED_SUBREQUESTS}
+
+
+def without_query(url: str) -> str:
+    """The URL without userinfo, query and fragment: these may hold credentials."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+class EgressLine:
+    """What is known of one subrequest, until it is over."""
+
+    def __init__(
+        self,
+        event: str,
+        subrequest: outbound_pb2.Subrequest,
+        request: Request,
+        trace_id: str,
+    ) -> None:
+        self._event = event
+        self._start = time.monotonic()
+        self._subrequest = subrequest
+        self._request = request
+        self._trace_id = trace_id
+        self._sent = Watched(request.body)
+        request.body = self._sent
+        self.decision = ALLOW
+
+    def response(self, response: Response) -> Response:
+        """The response, whose end writes the line."""
+        response.body = Watched(response.body, lambda body: self._write(response.status, body))
+        return response
+
+    def failed(self, error: BaseException) -> None:
+        """Write the line of a subrequest that got no response."""
+        if isinstance(error, SluiceError):
+            reason = error.reason.name
+            if error.reason in _DENIALS:
+                self.decision = DENY
+        else:
+            reason = "CANCELLED"
+        self._write(None, None, reason)
+
+    def _write(self, status: int | None, body: Watched | None, reason: str | None = None) -> None:
+        who = self._subrequest
+        logs.emit(
+            self._event,
+            {
+                attributes.TRACE_ID: self._trace_id,
+                attributes.INVOCATION_ID: who.invocation_id,
+                attributes.DISPATCH_NAMESPACE: who.worker.dispatch_namespace,
+                attributes.WORKER: who.worker.name,
+                attributes.OUTBOUND_WORKER: who.outbound.service,
+                attributes.METHOD: self._request.method,
+                attributes.URL: without_query(self._request.url),
+                attributes.DECISION: self.decision,
+                attributes.REASON: reason or _reason_of(body),
+                attributes.STATUS: status,
+                attributes.BYTES_SENT: self._sent.count,
+                attributes.BYTES_RECEIVED: body.count if body else 0,
+                attributes.DURATION_MS: round((time.monotonic() - self._start) * 1000, 1),
+            },
+        )
+
+
+def _reason_of(body: Watched | None) -> str | None:
+    return body.failure.reason.name if body and body.failure else None

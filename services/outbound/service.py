@@ -1,0 +1,51 @@
+"""The service as a whole: what it is made of, how it starts, how it stops."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+
+from services.outbound.client import GuardedClient
+from services.outbound.config import Config
+from services.outbound.destination import Guard
+from services.outbound.servicer import NAME, OutboundServicer
+from services.outbound.subrequests import Subrequests
+from sluice.mesh.channel import dial
+from sluice.mesh.env import Address
+from sluice.mesh.server import GrpcServer
+from sluice.pb import outbound_pb2_grpc
+from sluice.registry.client import RegistryClient
+from sluice.registry.source import MAX_MESSAGE
+
+
+class OutboundService:
+    """Performs subrequests for whoever calls `OutboundFetch`."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._running = AsyncExitStack()
+
+    async def start(self) -> Address:
+        """Start serving. Returns the gRPC address."""
+        config, running = self._config, self._running
+        channel = dial(config.registry, max_message=MAX_MESSAGE)
+        running.push_async_callback(channel.close)
+        registry = RegistryClient(channel)
+        running.push_async_callback(registry.aclose)
+        client = GuardedClient(config.client, Guard(config.allow_address), config.connect_to)
+        running.push_async_callback(client.aclose)
+        subrequests = Subrequests(config.runner, config.limits, registry, client)
+        subrequests.runner.begin()
+        running.push_async_callback(subrequests.runner.aclose)
+        server = GrpcServer(config.grpc_listen, allow_plaintext=config.allow_plaintext)
+        server.add(
+            outbound_pb2_grpc.add_OutboundServiceServicer_to_server,
+            OutboundServicer(subrequests),
+            NAME,
+        )
+        address = await server.start()
+        running.push_async_callback(server.stop, config.drain_grace)
+        return address
+
+    async def stop(self) -> None:
+        """Drain: accept no more, let what is in flight finish within the grace, then all else."""
+        await self._running.aclose()

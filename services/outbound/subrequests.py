@@ -1,0 +1,127 @@
+"""What the service does with a subrequest: run the Outbound Worker, or send it on."""
+
+from __future__ import annotations
+
+from services.outbound.client import GuardedClient
+from services.outbound.egress_log import ANSWER, EgressLine, without_query
+from sluice.http1.server import Exchange
+from sluice.isolate import control
+from sluice.isolate.invocation import Invocation, Limits
+from sluice.isolate.runner import Runner, RunnerConfig
+from sluice.isolate.workerd import direct_config
+from sluice.mesh import attributes, tracing
+from sluice.mesh.tracing import Kind, Span
+from sluice.pb import outbound_pb2, worker_pb2
+from sluice.registry.source import BundleSource
+from sluice.wire import params
+from sluice.wire.errors import Reason, SluiceError
+from sluice.wire.messages import Request, Response
+
+HOPS = "x-sluice-hops"
+"""Header of each request to a destination: how many times it has left this platform."""
+
+MAX_HOPS = 16
+
+
+class Subrequests:
+    """Serves subrequests. Only the guarded client reaches the internet."""
+
+    def __init__(
+        self, config: RunnerConfig, limits: Limits, registry: BundleSource, client: GuardedClient
+    ) -> None:
+        self._limits = limits
+        self._registry = registry
+        self._client = client
+        self.runner = Runner(config, registry.bundle, direct_config, self._fetch_of_outbound_worker)
+
+    async def fetch(
+        self, subrequest: outbound_pb2.Subrequest, request: Request, span: Span
+    ) -> Response:
+        """Serve one subrequest, and write its canonical line when it is over."""
+        if not subrequest.worker.name:
+            raise SluiceError(Reason.INVALID_REQUEST, "subrequest.worker.name: not set")
+        params.check(subrequest.outbound.params, name="subrequest.outbound.params")
+        line = EgressLine("subrequest", subrequest, request, span.trace_id)
+        try:
+            if subrequest.outbound.service:
+                response = await self._run(subrequest, request, span, line)
+            else:
+                response = await self._send(request, subrequest.hops, span)
+        except BaseException as error:
+            line.failed(error)
+            raise
+        return line.response(response)
+
+    async def _run(
+        self,
+        subrequest: outbound_pb2.Subrequest,
+        request: Request,
+        span: Span,
+        line: EgressLine,
+    ) -> Response:
+        """Let the Outbound Worker answer."""
+        worker = await self._outbound_worker(subrequest.outbound)
+        bundle = await self._registry.bundle(worker.digest)
+        run = tracing.start(
+            f"Outbound Worker {worker.name}",
+            Kind.INTERNAL,
+            span,
+            {attributes.SLUICE_OUTBOUND_WORKER: worker.name},
+        )
+        limits = self._limits.with_chosen(bundle.limits)
+        invocation = Invocation(worker, subrequest, run, limits, hops=subrequest.hops)
+        said = {}
+        if subrequest.outbound.params.fields:
+            bound = {*bundle.vars.fields, *bundle.secrets}
+            env = params.as_env(params.from_struct(subrequest.outbound.params), bound)
+            said[control.ENV] = control.encode(env)
+        response = await self.runner.invoke(invocation, request, said)
+        if invocation.subrequests == 0:
+            line.decision = ANSWER
+        return response
+
+    async def _outbound_worker(self, outbound: worker_pb2.OutboundBinding) -> worker_pb2.Worker:
+        digest = outbound.digest
+        if not digest:
+            try:
+                digest = await self._registry.resolve("", outbound.service)
+            except SluiceError as error:
+                if error.reason is not Reason.WORKER_NOT_FOUND:
+                    raise
+                # To the user Worker this is no missing user Worker.
+                raise SluiceError(
+                    Reason.WORKER_LOAD_FAILED, f"no Outbound Worker {outbound.service!r}"
+                ) from error
+        return worker_pb2.Worker(name=outbound.service, digest=digest)
+
+    async def _fetch_of_outbound_worker(
+        self, invocation: Invocation[outbound_pb2.Subrequest], received: Exchange
+    ) -> Response:
+        """Send what an Outbound Worker fetches. It goes to the internet, not to itself."""
+        request = received.request
+        line = EgressLine("fetch", invocation.detail, request, invocation.span.trace_id)
+        try:
+            response = await self._send(request, invocation.hops, invocation.span)
+        except BaseException as error:
+            line.failed(error)
+            raise
+        return line.response(response)
+
+    async def _send(self, request: Request, hops: int, parent: Span) -> Response:
+        if hops >= MAX_HOPS:
+            raise SluiceError(
+                Reason.LOOP_DETECTED, f"the request has left the platform {hops} times already"
+            )
+        request.headers.append((HOPS, b"%d" % (hops + 1)))
+        with tracing.start(
+            request.method,
+            Kind.CLIENT,
+            parent,
+            {
+                attributes.HTTP_METHOD: request.method,
+                attributes.URL_FULL: without_query(request.url),
+            },
+        ) as span:
+            response = await self._client.send(request)
+            span.set(attributes.HTTP_STATUS, response.status)
+        return response

@@ -1,0 +1,52 @@
+"""The service as a whole: what it is made of, how it starts, how it stops."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+
+from services.userworker.config import Config
+from services.userworker.servicer import NAME, UserWorkerServicer
+from services.userworker.user_workers import UserWorkers
+from sluice.mesh import calls
+from sluice.mesh.channel import dial
+from sluice.mesh.env import Address
+from sluice.mesh.server import GrpcServer
+from sluice.pb import userworker_pb2_grpc
+from sluice.registry.client import RegistryClient
+from sluice.registry.source import MAX_MESSAGE
+
+
+class UserWorkerService:
+    """Runs user Workers for whoever calls `Invoke`."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._running = AsyncExitStack()
+
+    async def start(self) -> Address:
+        """Start serving. Returns the gRPC address."""
+        config, running = self._config, self._running
+        registry_channel = dial(config.registry, max_message=MAX_MESSAGE)
+        running.push_async_callback(registry_channel.close)
+        outbound_channel = dial(config.outbound)
+        running.push_async_callback(outbound_channel.close)
+        registry = RegistryClient(registry_channel)
+        running.push_async_callback(registry.aclose)
+        workers = UserWorkers(
+            config.runner, config.limits, registry, calls.outbound_fetch(outbound_channel)
+        )
+        workers.runner.begin()
+        running.push_async_callback(workers.runner.aclose)
+        server = GrpcServer(config.grpc_listen, allow_plaintext=config.allow_plaintext)
+        server.add(
+            userworker_pb2_grpc.add_UserWorkerServiceServicer_to_server,
+            UserWorkerServicer(workers),
+            NAME,
+        )
+        address = await server.start()
+        running.push_async_callback(server.stop, config.drain_grace)
+        return address
+
+    async def stop(self) -> None:
+        """Drain: accept no more, let what is in flight finish within the grace, then all else."""
+        await self._running.aclose()

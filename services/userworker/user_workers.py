@@ -1,0 +1,76 @@
+"""What the service does: run a user Worker, and send each of its subrequests as an RPC."""
+
+from __future__ import annotations
+
+from sluice.http1.server import Exchange
+from sluice.isolate import control
+from sluice.isolate.invocation import Invocation, Limits
+from sluice.isolate.runner import Runner, RunnerConfig
+from sluice.isolate.workerd import user_config
+from sluice.mesh import attributes, exchange, tracing
+from sluice.mesh.tracing import Kind, Span
+from sluice.pb import outbound_pb2, userworker_pb2
+from sluice.registry.source import BundleSource
+from sluice.wire import params
+from sluice.wire.errors import Reason, SluiceError
+from sluice.wire.messages import Request, Response
+
+
+class UserWorkers:
+    """Runs user Workers. Each subrequest goes to `outbound`, with what its invocation was given."""
+
+    def __init__(
+        self,
+        config: RunnerConfig,
+        limits: Limits,
+        registry: BundleSource,
+        outbound: exchange.Shapes,
+    ) -> None:
+        self._limits = limits
+        self._registry = registry
+        self._outbound = outbound
+        self.runner = Runner(config, registry.bundle, user_config, self._subrequest)
+
+    async def invoke(
+        self, chosen: userworker_pb2.Invocation, request: Request, span: Span
+    ) -> Response:
+        """Serve `request` by the Worker that `chosen` names."""
+        worker = chosen.worker
+        if not worker.name:
+            raise SluiceError(Reason.INVALID_REQUEST, "invocation.worker.name: not set")
+        params.check(chosen.outbound.params, name="invocation.outbound.params")
+        params.check(chosen.props, name="invocation.props")
+        if not worker.digest:
+            worker.digest = await self._registry.resolve(worker.dispatch_namespace, worker.name)
+        bundle = await self._registry.bundle(worker.digest)
+        run = tracing.start(
+            f"user Worker {worker.name}",
+            Kind.INTERNAL,
+            span,
+            {
+                attributes.SLUICE_NAMESPACE: worker.dispatch_namespace,
+                attributes.SLUICE_WORKER: worker.name,
+            },
+        )
+        invocation = Invocation(
+            worker,
+            chosen,
+            run,
+            self._limits.with_chosen(bundle.limits, chosen.limits),
+            hops=chosen.hops,
+        )
+        said = {}
+        if chosen.props.fields:
+            said[control.PROPS] = control.encode(params.from_struct(chosen.props))
+        return await self.runner.invoke(invocation, request, said)
+
+    async def _subrequest(
+        self, invocation: Invocation[userworker_pb2.Invocation], received: Exchange
+    ) -> Response:
+        subrequest = outbound_pb2.Subrequest(
+            worker=invocation.worker,
+            outbound=invocation.detail.outbound,
+            invocation_id=invocation.id,
+            hops=invocation.hops,
+        )
+        return await exchange.call(self._outbound, received.request, invocation.span, subrequest)

@@ -1,0 +1,49 @@
+"""The headers between the host and an isolate's guest code (`guest/*.js`)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sluice.wire.errors import Reason, SluiceError
+from sluice.wire.messages import Response
+
+TOKEN = "x-sluice-token"  # noqa: S105 — the name of a header
+"""Both ways: the invocation that a request is, or a subrequest is of."""
+
+PROPS = "x-sluice-props"
+"""In: JSON of `ctx.props`."""
+
+ENV = "x-sluice-env"
+"""In: JSON of what this request finds in `env` besides the bindings."""
+
+GET = "x-sluice-get"
+"""Out: JSON of a `get()` on a dispatch namespace binding, whose `fetch()` the request is."""
+
+ERROR = "x-sluice-error"
+"""Both ways, in place of a response: JSON of what was thrown."""
+
+
+def encode(value: Mapping[str, Any]) -> str:
+    """JSON that a header can carry: ASCII, on one line."""
+    return json.dumps(value, separators=(",", ":"))
+
+
+def thrown(error: SluiceError) -> Response:
+    """The answer that makes a Worker's `fetch()` throw."""
+    name, message = error.as_thrown()
+    value = encode({"name": name, "message": message[:2048]}).encode()
+    return Response(error.reason.http_status, [(ERROR, value)])
+
+
+def raise_thrown(header: str) -> None:
+    """Raise what a Worker threw, or what its guest code says of loading it."""
+    try:
+        said = json.loads(header)
+        kind, name, message = said["kind"], str(said["name"]), str(said["message"])
+    except (ValueError, KeyError, TypeError):
+        kind, name, message = "exception", "Error", "The Worker's answer could not be read."
+    if kind == "load":
+        raise SluiceError(Reason.WORKER_LOAD_FAILED, message)
+    raise SluiceError(Reason.WORKER_EXCEPTION, f"{name}: {message}", name=name, message=message)

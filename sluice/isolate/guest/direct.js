@@ -1,0 +1,69 @@
+// Serves a dispatch Worker or an Outbound Worker: the operator's own code, which needs no gate.
+// The token of the request is kept beside it, and goes with each of its subrequests.
+import { headerJson, nativeFetch, serve, unwrap } from "./__sluice_shim.js";
+
+const TOKEN = "x-sluice-token";
+const ENV = "x-sluice-env";
+const GET = "x-sluice-get";
+
+/** JSON text of a value that get() was given. Throws a TypeError that names the key. */
+function jsonOf(value, key) {
+  const refuse = (what) => {
+    throw new TypeError(`dispatcher.get(): ${key} has a ${what}, which JSON cannot carry.`);
+  };
+  try {
+    return JSON.parse(
+      JSON.stringify(value, (_, member) =>
+        ["function", "symbol", "bigint"].includes(typeof member) ? refuse(typeof member) : member,
+      ) ?? "null",
+    );
+  } catch (error) {
+    if (error.message.startsWith("dispatcher.get()")) throw error;
+    return refuse("cycle");
+  }
+}
+
+const jsonMembers = (object, where) =>
+  Object.fromEntries(
+    Object.entries(object ?? {})
+      .filter(([, value]) => value !== undefined)
+      .map(([key, value]) => [key, jsonOf(value, `${where}.${key}`)]),
+  );
+
+/** A dispatch namespace binding. `send` carries a Request and the control headers given. */
+const dispatchNamespace = (binding, send) => ({
+  get: (name, args = {}, options = {}) => ({
+    async fetch(input, init) {
+      const chosen = {
+        binding,
+        name: String(name),
+        props: jsonMembers(args?.props, "props"),
+        outbound: jsonMembers(options?.outbound, "outbound"),
+        limits: jsonMembers(options?.limits, "limits"),
+      };
+      return unwrap(await send(new Request(input, init), { [GET]: headerJson(chosen) }));
+    },
+  }),
+});
+
+/** The fetch handler for the Worker's module namespace `user` and the names of its bindings. */
+export const handler = (user, bindings) => ({
+  fetch(request, staticEnv, ctx) {
+    const headers = new Headers(request.headers);
+    const token = headers.get(TOKEN);
+    const chosen = JSON.parse(headers.get(ENV) ?? "{}");
+    headers.delete(TOKEN);
+    headers.delete(ENV);
+
+    const send = (subrequest, control) => {
+      const out = new Headers(subrequest.headers);
+      out.delete(GET);
+      out.set(TOKEN, token);
+      for (const name in control) out.set(name, control[name]);
+      return nativeFetch(new Request(subrequest, { headers: out }));
+    };
+    const namespaces = bindings.map((name) => [name, dispatchNamespace(name, send)]);
+    const env = { ...staticEnv, ...chosen, ...Object.fromEntries(namespaces) };
+    return serve(user, new Request(request, { headers }), { send, props: {}, env, ctx });
+  },
+});

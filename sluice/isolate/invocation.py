@@ -1,0 +1,55 @@
+"""One run of a Worker: who it is, what it may do, what it has used."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from sluice.mesh.tracing import Span
+from sluice.pb import worker_pb2
+from sluice.wire.errors import SluiceError
+
+Detail = TypeVar("Detail")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one invocation may use."""
+
+    cpu: float = 30.0
+    """Seconds of CPU time."""
+
+    subrequests: int = 10_000
+    """Subrequests, each redirect hop being one."""
+
+    def with_chosen(self, *choices: worker_pb2.Limits) -> Limits:
+        """These limits, except where `choices` name one; the last that names it holds."""
+        cpu, subrequests = self.cpu, self.subrequests
+        for chosen in choices:
+            if chosen.HasField("cpu_ms"):
+                cpu = chosen.cpu_ms / 1000
+            if chosen.HasField("subrequests"):
+                subrequests = chosen.subrequests
+        return Limits(cpu, subrequests)
+
+
+@dataclass(slots=True, eq=False)
+class Invocation(Generic[Detail]):
+    """One run of a Worker. `detail` is what the service that runs it wants back at a subrequest."""
+
+    worker: worker_pb2.Worker
+    detail: Detail
+    span: Span
+    limits: Limits
+    hops: int = 0
+    id: str = field(default_factory=lambda: secrets.token_hex(8))
+    """Names the invocation in logs."""
+
+    token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+    """The capability that a subrequest carries. Never logged."""
+
+    subrequests: int = 0
+    cpu_used: float = 0.0
+    fate: SluiceError | None = None
+    """Why the host ended it, where it did."""

@@ -1,0 +1,194 @@
+"""An isolate: one process that runs one version of one Worker."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import tempfile
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from sluice.http1.client import Client
+from sluice.http1.server import Exchange, Peer, Server
+from sluice.isolate import workerd
+from sluice.isolate.invocation import Invocation
+from sluice.isolate.process import ChildProcess
+from sluice.wire.errors import Reason, SluiceError
+from sluice.wire.messages import Request, Response
+
+AFTERLIFE = 30.0
+"""Seconds that `waitUntil` work may make subrequests after the response."""
+
+_LISTEN_BACKLOG = 1024
+_LAST_LINES = 20
+_DEATH_WAIT = 2.0
+
+OnSubrequest = Callable[["Isolate", Exchange], Awaitable[Response]]
+
+
+class Isolate:
+    """A Worker's process, the socket into it and the socket out of it.
+
+    Tokens are known to one isolate only: one that leaks is of no use in another.
+    """
+
+    def __init__(self, digest: str, folder: Path, output: Callable[[str], None]) -> None:
+        self.digest = digest
+        self.in_flight: dict[str, Invocation[Any]] = {}
+        self.last_used = time.monotonic()
+        self.dead = asyncio.Event()
+        self.answered = False
+        self._folder = folder
+        self._output = output
+        self._last_lines: deque[str] = deque(maxlen=_LAST_LINES)
+        self._ending: deque[tuple[float, Invocation[Any]]] = deque()
+        self._after: dict[str, Invocation[Any]] = {}
+        self._cpu_seen = 0.0
+        self._cpu_orphaned = 0.0
+
+    @classmethod
+    async def start(
+        cls,
+        digest: str,
+        config: Mapping[str, bytes],
+        runtime: workerd.Runtime,
+        on_subrequest: OnSubrequest,
+        on_error: Callable[[SluiceError], Response],
+        output: Callable[[str], None],
+    ) -> Isolate:
+        """Start a process with `config`. It may be sent requests at once."""
+        folder = Path(tempfile.mkdtemp(prefix="i-", dir=runtime.folder))
+        isolate = cls(digest, folder, output)
+        try:
+            for name, content in config.items():
+                (folder / name).write_bytes(content)
+            isolate._egress = Server(
+                lambda exchange: on_subrequest(isolate, exchange),
+                on_error=on_error,
+                admit=isolate._is_own_peer,
+            )
+            await isolate._egress.listen_unix(str(folder / workerd.EGRESS_SOCKET))
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+                listener.bind(str(folder / "in.sock"))
+                listener.listen(_LISTEN_BACKLOG)
+                isolate._process = await ChildProcess.start(
+                    workerd.arguments(runtime, listener.fileno()),
+                    folder,
+                    listener,
+                    isolate._on_line,
+                )
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        isolate._client = Client(str(folder / "in.sock"))
+        isolate._watch = asyncio.create_task(isolate._wait_for_death())
+        return isolate
+
+    _egress: Server
+    _process: ChildProcess
+    _client: Client
+    _watch: asyncio.Task[None]
+
+    async def send(
+        self, invocation: Invocation[Any], request: Request, control: Mapping[str, str]
+    ) -> tuple[Response, dict[str, str]]:
+        """Serve a request as `invocation`, which must be ended by `end` in every case."""
+        self.in_flight[invocation.token] = invocation
+        response = await self._client.send(request, control)
+        self.answered = True
+        return response
+
+    def end(self, invocation: Invocation[Any]) -> None:
+        """The response is over. Work after it may go on for `AFTERLIFE` seconds."""
+        if self.in_flight.pop(invocation.token, None) is not None:
+            self.last_used = time.monotonic()
+            self._after[invocation.token] = invocation
+            self._ending.append((self.last_used + AFTERLIFE, invocation))
+
+    def find(self, token: str | None) -> Invocation[Any] | None:
+        """The live invocation with that token."""
+        if token is None:
+            return None
+        return self.in_flight.get(token) or self._after.get(token)
+
+    def forget_ended(self, now: float) -> None:
+        """Drop invocations whose time after the response is over."""
+        while self._ending and self._ending[0][0] <= now:
+            del self._after[self._ending.popleft()[1].token]
+
+    def charge_cpu(self, orphan_limit: float) -> None:
+        """Share the CPU time used since the last call among the invocations in flight.
+
+        Raises nothing: an invocation over its limit gets its fate, and the process is killed. So is
+        a process that uses `orphan_limit` seconds while no request is in flight.
+        """
+        used = self._process.cpu_seconds()
+        spent, self._cpu_seen = used - self._cpu_seen, max(used, self._cpu_seen)
+        if spent <= 0:
+            return
+        if not self.in_flight:
+            self._cpu_orphaned += spent
+            if self._cpu_orphaned > orphan_limit:
+                self._process.kill()
+            return
+        self._cpu_orphaned = 0.0
+        share = spent / len(self.in_flight)
+        for invocation in self.in_flight.values():
+            invocation.cpu_used += share
+            if invocation.cpu_used > invocation.limits.cpu:
+                invocation.fate = SluiceError(
+                    Reason.EXCEEDED_CPU,
+                    f"the invocation used more than {invocation.limits.cpu:g} s of CPU time",
+                )
+        if any(invocation.fate for invocation in self.in_flight.values()):
+            self._process.kill()
+
+    def resident_bytes(self) -> int:
+        """Memory that the process holds."""
+        return self._process.resident_bytes()
+
+    async def explain(self, invocation: Invocation[Any], error: SluiceError) -> SluiceError:
+        """Why a request to this isolate got no response, given what its client saw."""
+        if error.reason is not Reason.ISOLATE_DIED:
+            return error
+        try:
+            async with asyncio.timeout(_DEATH_WAIT):
+                await self.dead.wait()
+        except TimeoutError:
+            return invocation.fate or error
+        if invocation.fate:
+            return invocation.fate
+        printed = "\n".join(self._last_lines)
+        if "heap" in printed and ("out of memory" in printed or "limit" in printed):
+            return SluiceError(Reason.EXCEEDED_MEMORY, "the isolate ran out of memory")
+        if not self.answered and self._process_failed:
+            return SluiceError(
+                Reason.WORKER_LOAD_FAILED, printed[-2048:] or "the isolate did not start"
+            )
+        return error
+
+    async def stop(self) -> None:
+        """Kill the process, end its sockets, remove its folder. Requests in flight fail."""
+        self._process.kill()
+        await self._watch
+
+    async def _wait_for_death(self) -> None:
+        status = await self._process.wait()
+        self._process_failed = status > 0
+        self.dead.set()
+        await self._client.aclose()
+        await self._egress.close(grace=0)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    _process_failed = False
+
+    def _is_own_peer(self, peer: Peer) -> bool:
+        return peer.pid == self._process.pid
+
+    def _on_line(self, line: str) -> None:
+        self._last_lines.append(line)
+        self._output(line)

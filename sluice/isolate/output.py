@@ -1,0 +1,58 @@
+"""What Workers print: kept a while for those who ask, passed on to those who follow."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+_KEPT_LINES = 500
+_KEPT_WORKERS = 1000
+_QUEUE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line that a Worker printed."""
+
+    time: float
+    digest: str
+    text: str
+
+
+class Output:
+    """The last lines of each Worker, by `(namespace, name)`."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[str, str], deque[Line]] = OrderedDict()
+        self._followers: dict[tuple[str, str], set[asyncio.Queue[Line]]] = {}
+
+    def add(self, worker: tuple[str, str], digest: str, text: str) -> None:
+        """Keep a line, and pass it on. A follower that does not keep up misses lines."""
+        line = Line(time.time(), digest, text)
+        lines = self._kept.setdefault(worker, deque(maxlen=_KEPT_LINES))
+        lines.append(line)
+        self._kept.move_to_end(worker)
+        if len(self._kept) > _KEPT_WORKERS:
+            self._kept.popitem(last=False)
+        for queue in self._followers.get(worker, ()):
+            with suppress(asyncio.QueueFull):
+                queue.put_nowait(line)
+
+    async def follow(self, worker: tuple[str, str], *, forever: bool) -> AsyncIterator[Line]:
+        """The lines at hand, then, with `forever`, each new one."""
+        queue: asyncio.Queue[Line] = asyncio.Queue(_QUEUE)
+        followers = self._followers.setdefault(worker, set())
+        followers.add(queue)
+        try:
+            for line in tuple(self._kept.get(worker, ())):
+                yield line
+            while forever:
+                yield await queue.get()
+        finally:
+            followers.discard(queue)
+            if not followers:
+                self._followers.pop(worker, None)

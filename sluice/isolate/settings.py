@@ -1,0 +1,41 @@
+"""The settings of running Workers, which all three services have."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from sluice.isolate.invocation import Limits
+from sluice.isolate.pool import PoolConfig
+from sluice.isolate.runner import RunnerConfig
+from sluice.isolate.workerd import Runtime, find_workerd
+from sluice.mesh.env import ConfigError, Environment
+
+
+def runner_config(env: Environment, variables: Mapping[str, str]) -> RunnerConfig:
+    """Read them. Raises `ConfigError` where there is no workerd."""
+    env.text("WORKERD", "")
+    try:
+        executable = find_workerd(variables)
+    except FileNotFoundError as error:
+        raise ConfigError(f"SLUICE_WORKERD: {error}") from error
+    runtime = Runtime(
+        executable=executable,
+        folder=Path(env.text("RUN_DIR", tempfile.gettempdir())),
+        heap_bytes=env.size("WORKER_MEMORY", "128MiB"),
+    )
+    pool = PoolConfig(
+        max_isolates=env.integer("MAX_ISOLATES", 100, least=1),
+        idle=env.duration("ISOLATE_IDLE", "5m"),
+        recycle_bytes=env.size("ISOLATE_RECYCLE", "512MiB"),
+    )
+    return RunnerConfig(runtime, pool, wall_time=env.duration("WALL_TIME", "60s"))
+
+
+def limits(env: Environment) -> Limits:
+    """Read the limits of an invocation for which nothing else names any."""
+    return Limits(
+        cpu=env.duration("CPU_LIMIT", "30s"),
+        subrequests=env.integer("SUBREQUEST_LIMIT", 10_000),
+    )

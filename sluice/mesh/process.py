@@ -1,0 +1,67 @@
+"""A service as a process: configured, logging, running until it is signalled."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol, TypeVar
+
+import uvloop
+
+from sluice.mesh import logs, tracing
+from sluice.mesh.env import ConfigError
+from sluice.mesh.server import run_until_signalled
+
+_log = logging.getLogger(__name__)
+
+
+class Config(Protocol):
+    """The settings that every service has."""
+
+    @property
+    def log_level(self) -> str:
+        """One of `debug`, `info`, `warning`, `error`."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is odd about the settings, a line each."""
+
+
+class Service(Protocol):
+    """A service: started, then stopped, also after half a start."""
+
+    def start(self) -> Coroutine[Any, Any, object]:
+        """Start serving. Returns where."""
+
+    def stop(self) -> Coroutine[Any, Any, None]:
+        """Drain, and give everything back."""
+
+
+C = TypeVar("C", bound=Config)
+
+
+def main(name: str, read: Callable[[], C], service_of: Callable[[C], Service]) -> int:
+    """Run the service `name`. Returns the exit code: 2 for a setting that cannot be used."""
+    try:
+        logs.configure(name, "info")
+        config = read()
+        logs.configure(name, config.log_level)
+        tracing.configure(name)
+        for warning in config.warnings:
+            _log.warning("%s", warning)
+        return uvloop.run(_run(service_of(config)))
+    except ConfigError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 2
+
+
+async def _run(service: Service) -> int:
+    async def start() -> None:
+        _log.info("listening on %s", await service.start())
+
+    async def stop() -> None:
+        await service.stop()
+        await tracing.shutdown()
+
+    return await run_until_signalled(start, stop)
