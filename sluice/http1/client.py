@@ -1,0 +1,128 @@
+"""An HTTP/1.1 client of one address."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Mapping
+
+from sluice.http1 import outgoing
+from sluice.http1.client_connection import Answer, ClientConnection
+from sluice.wire.errors import Reason, SluiceError
+from sluice.wire.messages import Request
+
+__all__ = ["Client"]
+
+_LOST = 2.0
+
+
+class Client:
+    """Sends requests to one unix socket, or to one TCP address, over kept connections.
+
+    A connection is kept for `idle` seconds at most, which must be less than the server keeps it
+    (workerd: 5 s): then no request meets a connection that the server just closed, and none need be
+    sent twice. There are no deadlines here: the caller sets one around `send` and around the body.
+    """
+
+    def __init__(
+        self,
+        path: str | tuple[str, int],
+        *,
+        idle: float = 2.5,
+        max_idle: int = 64,
+        max_head: int = 128 * 1024,
+        max_headers: int = 256,
+    ) -> None:
+        self._path = path
+        self._keep = idle
+        self._max_idle = max_idle
+        self._max_head = max_head
+        self._max_headers = max_headers
+        self._free: list[ClientConnection] = []
+        self._open: set[ClientConnection] = set()
+        self._pumps: set[asyncio.Task[None]] = set()
+        self._sweep: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    async def send(self, request: Request, control: Mapping[str, str]) -> Answer:
+        """Send a request. Returns the head of its response, and the response's control headers.
+
+        The response's body must be read to its end, or closed. Raises `ISOLATE_DIED` where nobody
+        answers, `LOAD_SHED` where the socket's queue is full, `INVALID_RESPONSE` for what is not
+        HTTP, `INVALID_REQUEST` for what HTTP cannot carry, and what the request's body raises.
+        Cancelled, it breaks the connection off.
+        """
+        try:
+            message = outgoing.request(request, control)
+            connection = self._kept() or await self._connect()
+        except BaseException:
+            await request.body.aclose()
+            raise
+        return await connection.exchange(request.method, message)
+
+    async def aclose(self) -> None:
+        """Break off every connection, and wait for what was going on there."""
+        self._closed = True
+        if self._sweep is not None:
+            self._sweep.cancel()
+        tasks = [c.pump for c in self._open if c.pump is not None]
+        for connection in list(self._open):
+            connection.abort()
+        if tasks:
+            await asyncio.wait(tasks, timeout=_LOST)
+
+    def _kept(self) -> ClientConnection | None:
+        """The connection that was used last, unless it has been idle for too long."""
+        now = asyncio.get_running_loop().time()
+        while self._free:
+            connection = self._free.pop()
+            if not connection.lost and now - connection.idle_since < self._keep:
+                return connection
+            connection.close()
+        return None
+
+    async def _connect(self) -> ClientConnection:
+        if self._closed:
+            raise SluiceError(Reason.ISOLATE_DIED, f"{self._path}: the client is closed")
+        loop = asyncio.get_running_loop()
+        try:
+            if isinstance(self._path, str):
+                _, connection = await loop.create_unix_connection(self._connection, self._path)
+            else:
+                _, connection = await loop.create_connection(self._connection, *self._path)
+        except OSError as error:
+            full = error.errno == errno.EAGAIN
+            reason = Reason.LOAD_SHED if full else Reason.ISOLATE_DIED
+            raise SluiceError(reason, f"{self._path}: {error}") from error
+        self._open.add(connection)
+        return connection
+
+    def _connection(self) -> ClientConnection:
+        return ClientConnection(self._max_head, self._max_headers, self._put_back, self._forget)
+
+    def _put_back(self, connection: ClientConnection) -> None:
+        if self._closed or len(self._free) >= self._max_idle:
+            connection.close()
+            return
+        connection.idle_since = asyncio.get_running_loop().time()
+        self._free.append(connection)
+        if self._sweep is None:
+            self._sweep_later()
+
+    def _forget(self, connection: ClientConnection) -> None:
+        self._open.discard(connection)
+
+    def _sweep_later(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._sweep = loop.call_later(self._keep, self._sweep_now)
+
+    def _sweep_now(self) -> None:
+        """Drop connections that have been idle for too long. The oldest are at the front."""
+        self._sweep = None
+        old = asyncio.get_running_loop().time() - self._keep
+        kept = [c for c in self._free if not c.lost and c.idle_since > old]
+        for connection in set(self._free).difference(kept):
+            connection.close()
+        self._free = kept
+        if kept and not self._closed:
+            self._sweep_later()

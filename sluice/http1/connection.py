@@ -1,0 +1,44 @@
+"""What both ends of a connection share: a transport that is held and written to."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import cast
+
+from sluice.http1.writer import Writer
+
+
+class Connection(asyncio.Protocol):
+    """Reading is held while anybody holds it. `lost` is set once the transport is gone."""
+
+    transport: asyncio.Transport
+    out: Writer
+
+    def __init__(self) -> None:
+        self._holds = 0
+        self.lost = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self.transport = cast("asyncio.Transport", transport)
+        self.out = Writer(self.transport)
+
+    def pause_writing(self) -> None:
+        """The transport is full."""
+        self.out.pause()
+
+    def resume_writing(self) -> None:
+        """The transport has room again."""
+        self.out.resume()
+
+    def hold(self) -> None:
+        """Stop reading, until as many calls of `release`."""
+        self._holds += 1
+        if self._holds == 1 and not self.transport.is_closing():
+            self.transport.pause_reading()
+
+    def release(self) -> None:
+        """Take back one `hold`."""
+        self._holds -= 1
+        if self._holds == 0 and not self.transport.is_closing():
+            self.transport.resume_reading()

@@ -1,0 +1,23 @@
+"""What a server lets one connection cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes in bytes, times in seconds. A time may be `math.inf`."""
+
+    max_head: int = 128 * 1024
+    """Request line and header section. Also the most framing between two pieces of a body."""
+    max_headers: int = 256
+    max_url: int = 16 * 1024
+    head_timeout: float = 30.0
+    """To receive a head, once its first byte came."""
+    idle_timeout: float = 75.0
+    """Between requests, and before the first."""
+    stall_timeout: float = 300.0
+    """Without a byte moving, while a handler waits for the peer to send or to read."""
+    max_connections: int = 10_000
+    """One more is closed at once."""

@@ -1,0 +1,124 @@
+"""Bytes to one response. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import httptools
+
+from sluice.http1.fields import Fields, Line, sort
+from sluice.http1.incoming import Incoming
+from sluice.http1.malformed import MalformedError
+from sluice.wire.body import Whole
+from sluice.wire.errors import Reason, SluiceError
+from sluice.wire.messages import Response
+
+_EMPTY = Whole()
+
+
+class ResponseReader:
+    """Reads the response to one request, until it raises `MalformedError`."""
+
+    def __init__(
+        self, method: str, max_head: int, max_headers: int, new_body: Callable[[], Incoming]
+    ) -> None:
+        self.response: Response | None = None
+        """The response, once its head is here."""
+        self.control: dict[str, str] = {}
+        """Its control headers."""
+        self.complete = False
+        """Whether all of it arrived."""
+        self.reusable = False
+        """Whether the connection may carry another request after it."""
+        self._method = method
+        self._max_head = max_head
+        self._max_headers = max_headers
+        self._new_body = new_body
+        self._parser = httptools.HttpResponseParser(self)
+        self._lines: list[Line] = []
+        self._body: Incoming | None = None
+        self._until_close = False
+        self._framing = 0
+
+    def feed(self, data: bytes) -> None:
+        """Read `data`. Bytes behind the response only make the connection unfit for another."""
+        self._framing += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self.reusable = False
+            if not self.complete:
+                cause = error.__context__
+                raise (
+                    cause if isinstance(cause, MalformedError) else MalformedError(502, str(error))
+                ) from None
+        if self._framing > self._max_head:
+            raise MalformedError(502, f"more than {self._max_head} bytes of head or framing")
+
+    def end(self, error: SluiceError | None) -> None:
+        """The connection ended: cleanly, or by `error`. Only a body without a length ends so."""
+        if self.complete or self._body is None:
+            return
+        if self._until_close and error is None:
+            self.complete = True
+            self._body.finish()
+        else:
+            self._body.fail(
+                error or SluiceError(Reason.BODY_CUT_SHORT, "the response ended before its end")
+            )
+
+    def on_message_begin(self) -> None:
+        """A response, which must be the only one, unless those before it were interim."""
+        if self.complete:
+            raise MalformedError(502, "bytes behind the response")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header line, or after the head one trailer line, which is dropped."""
+        self._lines.append((name, value))
+        if len(self._lines) > self._max_headers:
+            raise MalformedError(502, f"more than {self._max_headers} headers")
+
+    def on_headers_complete(self) -> None:
+        """The end of a head."""
+        lines, self._lines = self._lines, []
+        status, version = self._parser.get_status_code(), self._parser.get_http_version()
+        if version not in ("1.1", "1.0"):
+            raise MalformedError(502, f"a response in HTTP/{version}")
+        if 100 <= status < 200 and status != 101:
+            return
+        if not 200 <= status <= 599:
+            raise MalformedError(502, f"status {status}")
+        fields = sort(lines, self._max_head)
+        self.control = fields.control
+        self.reusable = version == "1.1" and "close" not in fields.options()
+        self._begin(status, fields)
+
+    def on_body(self, data: bytes) -> None:
+        """More of the body."""
+        self._framing = 0
+        if self._body is None:
+            raise MalformedError(502, "a body where none can be")
+        self._body.feed(data)
+
+    def on_message_complete(self) -> None:
+        """The end of the response, or of an interim one."""
+        if self.response is None:
+            return
+        self._framing = 0
+        self._lines.clear()
+        self.complete = True
+        if self._body is not None:
+            self._body.finish()
+
+    def _begin(self, status: int, fields: Fields) -> None:
+        length, chunked = fields.body_length()
+        headers = fields.headers
+        if self._method == "HEAD" or status in (204, 304):
+            known = length if self._method == "HEAD" else None
+            self.response = Response(status, headers, _EMPTY, known)
+            self.complete = True
+            return
+        self._until_close = not chunked and length is None
+        self.reusable = self.reusable and not self._until_close
+        self._body = self._new_body()
+        self.response = Response(status, headers, self._body, length)
