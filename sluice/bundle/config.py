@@ -132,8 +132,7 @@ def _read(top: Section, path: Path, secret: dict[str, str]) -> WorkerConfig:
         main=main,
         compatibility_date=_date(top),
         compatibility_flags=top.strings("compatibility_flags"),
-        # A secret takes the place of a var of its name, as in wrangler dev.
-        vars={name: value for name, value in top.json("vars").items() if name not in secret},
+        vars=top.json("vars"),
         secrets=secret,
         rules=tuple(_rule(rule) for rule in top.tables("rules")),
         dispatch_namespaces=tuple(_namespace(ns) for ns in top.tables("dispatch_namespaces")),

@@ -38,7 +38,8 @@ def pack(config: WorkerConfig) -> worker_pb2.Bundle:
             cpu_ms=config.limits.cpu_ms, subrequests=config.limits.subrequests
         ),
     )
-    bundle.vars.update(config.vars)
+    # A secret takes the place of a var of its name, as in wrangler dev.
+    bundle.vars.update({k: v for k, v in config.vars.items() if k not in config.secrets})
     for bound in config.dispatch_namespaces:
         bundle.dispatch_namespaces.add(
             binding=bound.binding,
@@ -54,18 +55,24 @@ def pack(config: WorkerConfig) -> worker_pb2.Bundle:
 
 
 def pack_path(path: Path) -> Packed:
-    """The Worker at `path`, an entry of a `customers/` folder. Raises `ConfigError`.
-
-    A folder with a wrangler config, a folder with one of `MAIN_FILES`, or a single file named after
-    the Worker.
-    """
-    if path.is_dir() and find(path) is None:
-        config = _bare(path.name, _main_file(path), secrets.load(path, None), alone=False)
-    elif path.suffix in (".js", ".mjs", ".py"):
-        config = _bare(path.stem, path, {}, alone=True)
-    else:
-        config = load(path)
+    """The Worker at `path`, with its `.dev.vars`. Raises `ConfigError`."""
+    config = settings(path)
     return Packed(config.name, pack(config), config.warnings)
+
+
+def settings(path: Path, environment: str | None = None) -> WorkerConfig:
+    """The settings of the Worker at `path`. Raises `ConfigError`.
+
+    A config file, a folder with one, a folder with one of `MAIN_FILES`, or a single file named
+    after the Worker. The last two have no `environment`.
+    """
+    if environment is not None:
+        return load(path, environment)
+    if path.is_dir() and find(path) is None:
+        return _bare(path.name, _main_file(path), secrets.load(path, None), alone=False)
+    if path.suffix in (".js", ".mjs", ".py"):
+        return _bare(path.stem, path, {}, alone=True)
+    return load(path)
 
 
 def entries(folder: Path) -> list[Path]:

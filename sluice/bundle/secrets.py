@@ -21,11 +21,12 @@ def load(folder: Path, environment: str | None) -> dict[str, str]:
     names = [f".dev.vars.{environment}"] if environment else []
     for path in (folder / name for name in [*names, ".dev.vars"]):
         if path.is_file():
-            return _parse(path)
+            return read(path)
     return {}
 
 
-def _parse(path: Path) -> dict[str, str]:
+def read(path: Path) -> dict[str, str]:
+    """The secrets in a dotenv file. Raises `ConfigError`."""
     secrets = {}
     for binding in parse_stream(StringIO(read_text(path))):
         line = binding.original.line
