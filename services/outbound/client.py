@@ -1,12 +1,51 @@
-"""The guarded HTTP client: the only way from a Worker to the internet."""
+"""The guarded HTTP client: the only way from a Worker to the internet.
+
+Connections, their pool, TLS and the parsing of responses are aiohttp's. Its `ClientSession` is not
+used: what it sends is not quite what it was given (`request_head` says where), it has one timeout
+for head and body and none for an upload, and it costs as much again as the rest.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import ssl
 from dataclasses import dataclass
+from math import inf
+from typing import NamedTuple
+from weakref import WeakSet
 
-from services.outbound.connect_to import ConnectTo
+from aiohttp import (
+    ClientOSError,
+    ClientRequest,
+    ClientTimeout,
+    ServerDisconnectedError,
+    StreamReader,
+    TCPConnector,
+)
+from aiohttp.abc import AbstractResolver
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection, SocketFactoryType
+from aiohttp.http import RawResponseMessage
+from yarl import URL
+
+from services.outbound import request_head, response_head, upload
+from services.outbound.connect_to import ConnectTo, find
 from services.outbound.destination import Guard
-from sluice.wire.messages import Request, Response
+from services.outbound.exchange import Exchange, OriginBody
+from services.outbound.failure import EXPECTED, no_response
+from services.outbound.request_head import CHUNKED, Location
+from services.outbound.resolver import Resolver
+from sluice.wire.errors import Reason, SluiceError
+from sluice.wire.messages import Request, Response, has_body
+
+READ_BUFFER = 64 * 1024
+"""The origin is paused where twice as many bytes of a body wait for their reader."""
+
+MAX_HEADERS = 256
+"""Most headers of a response."""
+
+IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+"""RFC 9110 section 9.2.2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,34 +53,191 @@ class ClientConfig:
     """Limits of the client. Times are in seconds."""
 
     connect_timeout: float = 10.0
-    """From the request to an open connection: a free place in the pool, DNS, TCP and TLS."""
+    """For an open connection: a free place in the pool, DNS, TCP and TLS."""
     first_byte_timeout: float = 60.0
-    """From the request's last byte to the whole response head."""
+    """From the request's last byte to the end of the response's head."""
     idle_timeout: float = 60.0
     """Between two pieces of a body, either way."""
     max_connections: int = 1000
     max_connections_per_host: int = 100
     max_response_head: int = 128 * 1024
-    """Most bytes of a response's headers."""
+    """Most bytes of a response's headers; a single one may have a quarter of them."""
     dns_ttl: int = 10
     """How long an answer of the resolver is used."""
     ca_file: str | None = None
     """PEM file with the only roots to trust. None: the system's."""
 
 
+class Destination(NamedTuple):
+    """Where a request goes."""
+
+    host: str
+    """For messages."""
+    connector: TCPConnector
+    initiator: ClientRequest
+    """What aiohttp's connector wants to know: address, port, whether TLS, and the name in it."""
+
+
 class GuardedClient:
-    """Sends requests to origins. Made inside the running loop; closed with `aclose`."""
+    """Sends requests to origins. Made within the running loop, ended by `aclose`."""
 
     def __init__(
-        self, config: ClientConfig, guard: Guard, connect_to: tuple[ConnectTo, ...] = ()
+        self,
+        config: ClientConfig,
+        guard: Guard,
+        connect_to: tuple[ConnectTo, ...] = (),
+        *,
+        resolver: AbstractResolver | None = None,
     ) -> None:
         self._config = config
-        self._guard = guard
         self._connect_to = connect_to
+        self._resolver = resolver or Resolver()
+        self._timeout = ClientTimeout(connect=config.connect_timeout, ceil_threshold=inf)
+        tls = ssl.create_default_context(cafile=config.ca_file)
+        tls.set_alpn_protocols(["http/1.1"])
+        self._guarded = self._connector(tls, guard.socket_factory)
+        # It only ever connects to the targets of `connect_to`, which the operator has named.
+        self._redirected = self._connector(tls, None)
+        self._used: WeakSet[ResponseHandler] = WeakSet()
+        self._exchanges: WeakSet[Exchange] = WeakSet()
+        self._uploads: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    def _connector(
+        self, tls: ssl.SSLContext, socket_factory: SocketFactoryType | None
+    ) -> TCPConnector:
+        return TCPConnector(
+            ssl=tls,
+            socket_factory=socket_factory,
+            resolver=self._resolver,
+            ttl_dns_cache=self._config.dns_ttl,
+            limit=self._config.max_connections,
+            limit_per_host=self._config.max_connections_per_host,
+        )
 
     async def send(self, request: Request) -> Response:
-        """The response to `request`, its body still to come."""
-        raise NotImplementedError
+        """The response to `request`, its body still to come.
+
+        Raises `SluiceError` where there is none. The caller reads the response's body to its end or
+        closes it; until then the rest of the request's body is sent. Cancelling closes the
+        connection to the origin.
+        """
+        location = request_head.locate(request.url)
+        destination = self._destination(location)
+        data, complete = request.body.take()
+        framing = request_head.framing(request, data, complete)
+        start = request_head.head(request, location, framing)
+        start += upload.framed(data, chunked=framing is CHUNKED)
+        left = None if request.content_length is None else request.content_length - len(data)
+        resendable = complete and request.method in IDEMPOTENT
+        while True:
+            exchange, is_reused = await self._open(destination, request.method)
+            try:
+                exchange.write(start)
+                if complete:
+                    exchange.await_head()
+                else:
+                    self._keep(exchange.upload(request.body, left))
+                message, content = await exchange.head()
+                return self._response(exchange, request.method, message, content)
+            except EXPECTED as error:
+                exchange.abort()
+                # An idle connection may be closed by the origin just as the request is sent.
+                is_stale = is_reused and isinstance(error, ServerDisconnectedError | ClientOSError)
+                if not (is_stale and resendable):
+                    raise no_response(error, destination.host) from error
+            except BaseException:
+                exchange.abort()
+                raise
+
+    def _destination(self, location: Location) -> Destination:
+        try:
+            url = URL(f"{location.scheme}://{location.authority.lower()}/", encoded=True)
+            host, port = url.raw_host, url.port
+        except ValueError as error:
+            raise SluiceError(Reason.INVALID_REQUEST, f"the URL's host: {error}") from error
+        if not host or port is None:
+            raise SluiceError(Reason.INVALID_REQUEST, "the URL has no host")
+        loop = asyncio.get_running_loop()
+        entry = find(self._connect_to, host, port)
+        if entry is None:
+            return Destination(host, self._guarded, ClientRequest("GET", url, loop=loop))
+        target = URL.build(
+            scheme=location.scheme, host=entry.to_host or host, port=entry.to_port or port
+        )
+        # The TLS name is part of the pool's key: no other request gets such a connection.
+        initiator = ClientRequest("GET", target, loop=loop, server_hostname=host)
+        return Destination(host, self._redirected if entry.to_host else self._guarded, initiator)
+
+    async def _open(self, destination: Destination, method: str) -> tuple[Exchange, bool]:
+        """A connection, ready for one request, and whether it has served others before."""
+        connection, protocol = await self._connect(destination)
+        config = self._config
+        protocol.set_response_params(
+            skip_payload=method == "HEAD",
+            read_until_eof=True,
+            auto_decompress=False,
+            read_timeout=config.idle_timeout,
+            read_bufsize=READ_BUFFER,
+            timeout_ceil_threshold=inf,
+            max_line_size=config.max_response_head // 4,
+            max_field_size=config.max_response_head // 4,
+            max_headers=MAX_HEADERS,
+        )
+        is_reused = protocol in self._used
+        self._used.add(protocol)
+        exchange = Exchange(
+            connection,
+            protocol,
+            destination.host,
+            first_byte_timeout=config.first_byte_timeout,
+            idle_timeout=config.idle_timeout,
+        )
+        self._exchanges.add(exchange)
+        return exchange, is_reused
+
+    async def _connect(self, destination: Destination) -> tuple[Connection, ResponseHandler]:
+        host, connector, initiator = destination
+        while True:
+            if self._closed:
+                raise SluiceError(Reason.SERVICE_UNAVAILABLE, "the outbound service is stopping")
+            try:
+                connection = await connector.connect(initiator, [], self._timeout)
+            except TimeoutError as error:
+                raise SluiceError(
+                    Reason.RESPONSE_TIMEOUT,
+                    f"{host} did not accept a connection within {self._timeout.connect:g} s",
+                    host=host,
+                ) from error
+            except EXPECTED as error:
+                raise no_response(error, host) from error
+            protocol = connection.protocol
+            # An origin may speak unasked on an idle connection: that would answer this request.
+            if protocol is not None and not protocol.should_close:
+                return connection, protocol
+            connection.close()
+
+    def _response(
+        self, exchange: Exchange, method: str, message: RawResponseMessage, content: StreamReader
+    ) -> Response:
+        response = response_head.response(message, self._config.max_response_head, exchange.host)
+        if has_body(method, response.status):
+            until_close = not message.chunked and response.content_length is None
+            response.body = OriginBody(exchange, content, until_close=until_close)
+        else:
+            exchange.release()
+        return response
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self._uploads.add(task)
+        task.add_done_callback(self._uploads.discard)
 
     async def aclose(self) -> None:
-        """Close all connections."""
+        """Close all connections. What is in flight is cut short."""
+        self._closed = True
+        for exchange in list(self._exchanges):
+            exchange.abort()
+        await asyncio.gather(*self._uploads, return_exceptions=True)
+        await self._guarded.close()
+        await self._redirected.close()
+        await self._resolver.close()

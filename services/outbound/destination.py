@@ -129,7 +129,7 @@ def _binds(version: int, host: str) -> bool:
     return True
 
 
-_ALLOWANCE = re.compile(r"(?:\[(?P<v6>[^\]]*)\]|(?P<v4>[^:\[\]]*))(?::(?P<port>\d{1,5}))?")
+_ALLOWANCE = re.compile(r"(?:\[([^\]]+)\]|([^:\[\]]+))(?::([0-9]{1,5}))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,16 +146,15 @@ class Allowance:
 
         IPv6 is in brackets where a port follows. Raises `ValueError` that names the entry.
         """
+        bare_v6 = "[" not in text and text.count(":") > 1
+        match = _ALLOWANCE.fullmatch(f"[{text}]" if bare_v6 else text)
+        if match is None:
+            raise ValueError(f"allowed address {text!r}: not of the form CIDR[:port]")
+        v6, v4, port = match.groups()
+        if port is not None and not 0 < int(port) < 65536:
+            raise ValueError(f"allowed address {text!r}: {port} is no port")
         try:
-            if text.count(":") > 1 and "[" not in text:
-                return cls(ip_network(text))
-            match = _ALLOWANCE.fullmatch(text)
-            if match is None:
-                raise ValueError("not of the form CIDR[:port]")
-            port = int(match["port"]) if match["port"] else None
-            if port is not None and not 0 < port < 65536:
-                raise ValueError(f"{port} is no port")
-            return cls(ip_network(match["v6"] or match["v4"]), port)
+            return cls(ip_network(v6 or v4), int(port) if port else None)
         except ValueError as error:
             raise ValueError(f"allowed address {text!r}: {error}") from error
 
@@ -164,7 +163,7 @@ class Allowance:
         return address in self.network and self.port in (None, port)
 
 
-class Denied(OSError):
+class DeniedError(OSError):
     """The guard refused an address.
 
     It is an `OSError`, so that aiohttp goes on to the host's other addresses. Its text is always
@@ -215,9 +214,9 @@ class Guard:
         return reason
 
     def socket_factory(self, addr_info: AddrInfoType) -> socket.socket:
-        """A socket for the very address that it is about to be connected to. Raises `Denied`."""
+        """A socket for the very address that it will be connected to. Raises `DeniedError`."""
         family, kind, proto, _, (host, port, *_) = addr_info
         reason = self.denial(str(host), int(port))
         if reason is not None:
-            raise Denied(str(host), int(port), reason)
+            raise DeniedError(str(host), int(port), reason)
         return socket.socket(family, kind, proto)
