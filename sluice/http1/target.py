@@ -16,15 +16,14 @@ _ORIGIN = re.compile(rb"/[\x21\x22\x24-\x7e]*")
 def url_of(target: bytes, hosts: list[bytes], scheme: str) -> str:
     """The absolute URL that a request asks for.
 
-    A target in absolute form overrides `Host`, which must be there all the same, and once.
+    A target in absolute form overrides `Host`, which may be missing there: workerd sends none.
     """
-    if len(hosts) != 1:
+    if len(hosts) > 1 or not (hosts or target.startswith(b"http")):
         raise MalformedError(400, f"{len(hosts)} Host headers")
-    host = hosts[0]
-    if not _AUTHORITY.fullmatch(host):
+    if hosts and not _AUTHORITY.fullmatch(hosts[0]):
         raise MalformedError(400, "the Host header is not a host")
     if _ORIGIN.fullmatch(target):
-        return f"{scheme}://{host.decode()}{target.decode()}"
+        return f"{scheme}://{hosts[0].decode()}{target.decode()}"
     url = target.decode("latin-1")
     if not _ABSOLUTE.fullmatch(url):
         raise MalformedError(400, "the target is neither a path nor an absolute http(s) URL")
