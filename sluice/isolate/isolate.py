@@ -25,7 +25,7 @@ AFTERLIFE = 30.0
 
 _LISTEN_BACKLOG = 1024
 _LAST_LINES = 20
-_DEATH_WAIT = 2.0
+_DEATH_WAIT = 1.0
 
 OnSubrequest = Callable[["Isolate", Exchange], Awaitable[Response]]
 
@@ -159,7 +159,9 @@ class Isolate:
             async with asyncio.timeout(_DEATH_WAIT):
                 await self.dead.wait()
         except TimeoutError:
-            return invocation.fate or error
+            return invocation.fate or SluiceError(
+                Reason.BODY_CUT_SHORT, "the Worker broke off its response before it began"
+            )
         if invocation.fate:
             return invocation.fate
         printed = "\n".join(self._last_lines)

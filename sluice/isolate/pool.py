@@ -71,6 +71,7 @@ class Pool:
         self._open = False
         if self._ticker:
             self._ticker.cancel()
+            await asyncio.wait([self._ticker])
         await asyncio.gather(*self._starting.values(), return_exceptions=True)
         for isolate in (*self._isolates.values(), *self._retired):
             self._stop(isolate)

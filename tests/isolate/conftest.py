@@ -31,7 +31,9 @@ def run_folder() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def bundle_of(source: str, kind: worker_pb2.Module.Kind = worker_pb2.Module.KIND_ES_MODULE) -> worker_pb2.Bundle:
+def bundle_of(
+    source: str, kind: worker_pb2.Module.Kind = worker_pb2.Module.KIND_ES_MODULE
+) -> worker_pb2.Bundle:
     """A bundle with one module."""
     module = worker_pb2.Module(name="index.js", kind=kind, content=source.encode())
     return worker_pb2.Bundle(
@@ -122,6 +124,6 @@ async def make_workers(run_folder: Path) -> AsyncIterator[MakeWorkers]:
 
 
 @pytest.fixture
-def workers(make_workers: MakeWorkers) -> Workers:
+async def workers(make_workers: MakeWorkers) -> Workers:
     """User Workers, behind the gate."""
     return make_workers()

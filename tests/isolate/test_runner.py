@@ -104,7 +104,9 @@ async def test_subrequest_limit(workers: Workers) -> None:
 
 async def test_runaway_loop_is_killed(workers: Workers) -> None:
     """A Worker that loops for ever ends with EXCEEDED_CPU, and its next request is served."""
-    source = "export default { fetch(r) { while (r.url.endsWith('loop')); return new Response('ok') } }"
+    source = (
+        "export default { fetch(r) { while (r.url.endsWith('loop')); return new Response('ok') } }"
+    )
     with pytest.raises(SluiceError) as raised:
         await workers.fetch(source, "http://acme.test/loop", limits=Limits(cpu=0.2))
     assert raised.value.reason is Reason.EXCEEDED_CPU
@@ -269,7 +271,7 @@ async def test_stream_that_breaks_is_cut_short(workers: Workers) -> None:
     """A Worker whose stream errors cuts its response short, never ends it cleanly."""
     source = """export default { fetch(r) {
         const { readable, writable } = new TransformStream(); const w = writable.getWriter();
-        (async () => { await w.write(new TextEncoder().encode('one')); await w.abort(new Error('broken')) })();
+        (async () => { await w.write(new TextEncoder().encode('one')); await scheduler.wait(20); await w.abort(new Error('broken')) })();
         return new Response(readable) } }"""
     response = await workers.start(source, Request("GET", "http://acme.test/"))
     with pytest.raises(SluiceError) as raised:
@@ -278,9 +280,21 @@ async def test_stream_that_breaks_is_cut_short(workers: Workers) -> None:
     await response.body.aclose()
 
 
+async def test_response_that_breaks_before_it_begins(workers: Workers) -> None:
+    """A Worker that drops its connection while its isolate lives on is told from a dead isolate."""
+    source = """export default { fetch(r) {
+        const { readable, writable } = new TransformStream(); writable.abort(new Error('broken'));
+        return new Response(readable) } }"""
+    with pytest.raises(SluiceError) as raised:
+        await workers.fetch(source)
+    assert raised.value.reason is Reason.BODY_CUT_SHORT
+
+
 async def test_console_is_kept(workers: Workers) -> None:
     """What a Worker prints is kept, by Worker."""
-    await workers.fetch("export default { fetch() { console.log('printed'); return new Response() } }")
+    await workers.fetch(
+        "export default { fetch() { console.log('printed'); return new Response() } }"
+    )
     lines = workers.runner.output.follow(("ns", "acme"), forever=True)
     assert (await asyncio.wait_for(anext(lines), 5)).text == "printed"
     await lines.aclose()  # type: ignore[attr-defined]
