@@ -19,6 +19,17 @@ NAME = "sluice.v1.UserWorkerService"
 Invoke = Callable[[Any, Any], Awaitable[None]]
 
 
+class Servicer(userworker_pb2_grpc.UserWorkerServiceServicer):
+    """Does in `Invoke` what a test says."""
+
+    def __init__(self, invoke: Invoke) -> None:
+        self._invoke = invoke
+
+    async def Invoke(self, request: Any, context: Any) -> None:
+        """Do it."""
+        await self._invoke(request, context)
+
+
 @dataclass
 class Peer:
     """A server, where it listens, and a channel to it."""
@@ -42,17 +53,16 @@ Serve = Callable[..., Awaitable[Peer]]
 
 @pytest.fixture
 async def serve() -> AsyncIterator[Serve]:
-    """Starts peers whose `Invoke` is the function given, on the port given."""
+    """Starts peers whose `Invoke` is the function given, with these options at both ends."""
     async with contextlib.AsyncExitStack() as stack:
 
-        async def start(invoke: Invoke, port: int = 0) -> Peer:
-            server = GrpcServer(Address("127.0.0.1", port), allow_plaintext=False)
-            servicer = userworker_pb2_grpc.UserWorkerServiceServicer()
-            servicer.Invoke = invoke
-            server.add(userworker_pb2_grpc.add_UserWorkerServiceServicer_to_server, servicer, NAME)
+        async def start(invoke: Invoke, **options: int) -> Peer:
+            server = GrpcServer(Address("127.0.0.1", 0), allow_plaintext=False, **options)
+            add = userworker_pb2_grpc.add_UserWorkerServiceServicer_to_server
+            server.add(add, Servicer(invoke), NAME)
             address = await server.start()
             stack.push_async_callback(server.stop, 0)
-            channel = await stack.enter_async_context(dial(address))
+            channel = await stack.enter_async_context(dial(address, **options))
             return Peer(server, address, channel)
 
         yield start

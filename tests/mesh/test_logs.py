@@ -93,7 +93,7 @@ def test_fields_cannot_replace_what_every_line_has(capfd: pytest.CaptureFixture[
 def test_an_exception_is_a_field(capfd: pytest.CaptureFixture[str]) -> None:
     """A traceback stays inside its line."""
     try:
-        {}["acme\nglobex"]
+        dict[str, str]()["acme\nglobex"]
     except KeyError:
         logging.getLogger("x").exception("failed")
     (line,) = lines(capfd)
