@@ -65,18 +65,18 @@ class Client:
         self._closed = True
         if self._sweep is not None:
             self._sweep.cancel()
-        tasks = [c.pump for c in self._open if c.pump is not None]
-        for connection in list(self._open):
+        for connection in self._open:
             connection.abort()
-        if tasks:
-            await asyncio.wait(tasks, timeout=_LOST)
+        ends = [connection.lost for connection in self._open]
+        if waited := [*ends, *self._pumps]:
+            await asyncio.wait(waited, timeout=_LOST)
 
     def _kept(self) -> ClientConnection | None:
         """The connection that was used last, unless it has been idle for too long."""
         now = asyncio.get_running_loop().time()
         while self._free:
             connection = self._free.pop()
-            if not connection.lost and now - connection.idle_since < self._keep:
+            if connection.usable and now - connection.idle_since < self._keep:
                 return connection
             connection.close()
         return None
@@ -95,10 +95,11 @@ class Client:
             reason = Reason.LOAD_SHED if full else Reason.ISOLATE_DIED
             raise SluiceError(reason, f"{self._path}: {error}") from error
         self._open.add(connection)
+        connection.lost.add_done_callback(lambda _: self._open.discard(connection))
         return connection
 
     def _connection(self) -> ClientConnection:
-        return ClientConnection(self._max_head, self._max_headers, self._put_back, self._forget)
+        return ClientConnection(self._max_head, self._max_headers, self._pumps, self._put_back)
 
     def _put_back(self, connection: ClientConnection) -> None:
         if self._closed or len(self._free) >= self._max_idle:
@@ -109,9 +110,6 @@ class Client:
         if self._sweep is None:
             self._sweep_later()
 
-    def _forget(self, connection: ClientConnection) -> None:
-        self._open.discard(connection)
-
     def _sweep_later(self) -> None:
         loop = asyncio.get_running_loop()
         self._sweep = loop.call_later(self._keep, self._sweep_now)
@@ -120,7 +118,7 @@ class Client:
         """Drop connections that have been idle for too long. The oldest are at the front."""
         self._sweep = None
         old = asyncio.get_running_loop().time() - self._keep
-        kept = [c for c in self._free if not c.lost and c.idle_since > old]
+        kept = [c for c in self._free if c.usable and c.idle_since > old]
         for connection in set(self._free).difference(kept):
             connection.close()
         self._free = kept

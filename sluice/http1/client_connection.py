@@ -20,28 +20,34 @@ Answer = tuple[Response, dict[str, str]]
 
 
 class ClientConnection(Connection):
-    """Carries one request at a time. `on_free` gets it back when it can carry another."""
+    """Carries one request at a time. `on_free` gets it back when it can carry another.
+
+    What sends the rest of a request's body is a task in `pumps`.
+    """
 
     def __init__(
         self,
         max_head: int,
         max_headers: int,
+        pumps: set[asyncio.Task[None]],
         on_free: Callable[[ClientConnection], None],
-        on_lost: Callable[[ClientConnection], None],
     ) -> None:
         super().__init__()
         self.idle_since = 0.0
         """Loop time at which it became free."""
-        self.pump: asyncio.Task[None] | None = None
-        """Sends the rest of a request's body."""
+        self._pump: asyncio.Task[None] | None = None
+        self._pumps = pumps
         self._max_head = max_head
         self._max_headers = max_headers
         self._on_free = on_free
-        self._on_lost = on_lost
         self._reader: ResponseReader | None = None
         self._answer: asyncio.Future[Answer] | None = None
         self._answered = False
-        self._error: SluiceError | None = None
+
+    @property
+    def usable(self) -> bool:
+        """Whether nothing has ended it."""
+        return not self.lost.done() and not self.transport.is_closing()
 
     async def exchange(self, method: str, message: Outgoing) -> Answer:
         """Send a request. Returns when the head of its response is here.
@@ -49,6 +55,8 @@ class ClientConnection(Connection):
         Raises `ISOLATE_DIED` where the connection ends before, `INVALID_RESPONSE` for what is not
         HTTP, and what the request's body raises. Cancelled, it breaks the connection off.
         """
+        if self.lost.done():
+            raise SluiceError(Reason.ISOLATE_DIED, "the connection ended before the request")
         loop = asyncio.get_running_loop()
         self._reader = ResponseReader(
             method, self._max_head, self._max_headers, lambda: Incoming(self)
@@ -57,7 +65,9 @@ class ClientConnection(Connection):
         self._answer = loop.create_future()
         self.out.start(message)
         if message.rest is not None:
-            self.pump = loop.create_task(self._send(message))
+            self._pump = loop.create_task(self._send(message))
+            self._pumps.add(self._pump)
+            self._pump.add_done_callback(self._pumps.discard)
         try:
             return await self._answer
         except BaseException:
@@ -66,8 +76,8 @@ class ClientConnection(Connection):
 
     def abort(self) -> None:
         """Break the connection off."""
-        if self.pump is not None:
-            self.pump.cancel()
+        if self._pump is not None:
+            self._pump.cancel()
         self.out.abort()
 
     def close(self) -> None:
@@ -83,7 +93,8 @@ class ClientConnection(Connection):
         try:
             reader.feed(data)
         except MalformedError as malformed:
-            self._fail(SluiceError(Reason.INVALID_RESPONSE, f"response: {malformed.message}"))
+            reason = Reason.BODY_CUT_SHORT if self._answered else Reason.INVALID_RESPONSE
+            self._fail(SluiceError(reason, f"response: {malformed.message}"))
             return
         self._deliver(reader)
         if reader.complete:
@@ -96,15 +107,13 @@ class ClientConnection(Connection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Whatever was going on is cut short."""
-        self.lost = True
+        super().connection_lost(exc)
         if self._reader is not None:
             cut = Reason.BODY_CUT_SHORT if self._answered else Reason.ISOLATE_DIED
             what = "body" if self._answered else "head"
             self._fail(SluiceError(cut, f"the connection ended before the response's {what}"))
-        if self.pump is not None:
-            self.pump.cancel()
-        self.out.resume()
-        self._on_lost(self)
+        if self._pump is not None:
+            self._pump.cancel()
 
     def wanted(self) -> None:
         """Nothing to do: bytes come by themselves."""
@@ -122,7 +131,7 @@ class ClientConnection(Connection):
     def _end(self, reader: ResponseReader) -> None:
         """The response is complete. A request that is not can no longer matter."""
         self._reader = None
-        if reader.reusable and self.pump is None and not self.transport.is_closing():
+        if reader.reusable and self._pump is None and not self.transport.is_closing():
             self._on_free(self)
         else:
             self.abort()
@@ -140,11 +149,13 @@ class ClientConnection(Connection):
         """Send the rest of the request's body. Never raises but when cancelled."""
         try:
             await self.out.finish(message)
-            self.pump = None
+            self._pump = None
         except SluiceError as error:
+            self._pump = None
             self._fail(error)
         except Exception:
             log.exception("a request's body failed")
+            self._pump = None
             self._fail(SluiceError(Reason.INTERNAL, "the request's body failed"))
         finally:
             if message.rest is not None:

@@ -9,19 +9,26 @@ from sluice.http1.writer import Writer
 
 
 class Connection(asyncio.Protocol):
-    """Reading is held while anybody holds it. `lost` is set once the transport is gone."""
+    """Reading is held while anybody holds it."""
 
     transport: asyncio.Transport
     out: Writer
 
     def __init__(self) -> None:
+        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done once the transport is gone."""
         self._holds = 0
-        self.lost = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
         self.transport = cast("asyncio.Transport", transport)
         self.out = Writer(self.transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The transport is gone."""
+        if not self.lost.done():
+            self.lost.set_result(None)
+        self.out.resume()
 
     def pause_writing(self) -> None:
         """The transport is full."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import httptools
+
 
 class MalformedError(Exception):
     """The peer's message cannot be read. `status` is what a server answers; `message` says why."""
@@ -10,3 +12,10 @@ class MalformedError(Exception):
         super().__init__(message)
         self.status = status
         self.message = message
+
+
+def read_error(error: Exception, status: int) -> Exception:
+    """What to raise for an error of the parser: what a callback of ours raised, or `status`."""
+    if isinstance(error, httptools.HttpParserCallbackError):
+        return error.__context__ if isinstance(error.__context__, Exception) else error
+    return MalformedError(status, str(error))

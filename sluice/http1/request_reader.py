@@ -12,7 +12,7 @@ from sluice.http1.exchange import Exchange, Peer
 from sluice.http1.fields import Fields, Line, sort
 from sluice.http1.incoming import Incoming
 from sluice.http1.limits import Limits
-from sluice.http1.malformed import MalformedError
+from sluice.http1.malformed import MalformedError, read_error
 from sluice.http1.target import url_of
 from sluice.wire.body import Whole
 from sluice.wire.messages import Request
@@ -70,16 +70,15 @@ class RequestReader:
 
     def feed(self, data: bytes) -> None:
         """Read `data`. What it makes is in `arrived` and `body`."""
+        if self.ended:
+            return
         self._framing += len(data)
         try:
             while data and not self.ended:
                 data = self._parse(data)
         except httptools.HttpParserError as error:
             if not self.ended:
-                cause = error.__context__
-                raise (
-                    cause if isinstance(cause, MalformedError) else MalformedError(400, str(error))
-                ) from None
+                raise read_error(error, 400) from None
         if self._framing > self._limits.max_head:
             raise MalformedError(431, f"more than {self._limits.max_head} bytes of head or framing")
 
@@ -126,7 +125,7 @@ class RequestReader:
         if version not in ("1.1", "1.0"):
             raise MalformedError(505, f"HTTP/{version} is not served")
         fields = sort(lines, self._limits.max_head, len(target))
-        url = url_of(target, fields.own.get("host", []), self._scheme)
+        url = url_of(target.decode("latin-1"), fields.own.get("host", []), self._scheme)
         self._arrive(method, url, fields, modern=version == "1.1")
 
     def on_body(self, data: bytes) -> None:

@@ -8,7 +8,7 @@ import httptools
 
 from sluice.http1.fields import Fields, Line, sort
 from sluice.http1.incoming import Incoming
-from sluice.http1.malformed import MalformedError
+from sluice.http1.malformed import MalformedError, read_error
 from sluice.wire.body import Whole
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Response
@@ -48,10 +48,7 @@ class ResponseReader:
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self.reusable = False
             if not self.complete:
-                cause = error.__context__
-                raise (
-                    cause if isinstance(cause, MalformedError) else MalformedError(502, str(error))
-                ) from None
+                raise read_error(error, 502) from None
         if self._framing > self._max_head:
             raise MalformedError(502, f"more than {self._max_head} bytes of head or framing")
 

@@ -81,18 +81,19 @@ class Server:
             if connection.idle:
                 connection.close()
         await self._wait(grace)
-        for connection in list(self._serving.connections):
+        for connection in self._serving.connections:
             connection.abort()
-        if stuck := await self._wait(_CANCELLED):
-            log.error("%d handlers go on although they were cancelled", stuck)
+        await self._wait(_CANCELLED)
+        if self._serving.tasks:
+            log.error("%d handlers go on although they were cancelled", self.in_flight)
         if self._sweep is not None:
             self._sweep.cancel()
 
-    async def _wait(self, seconds: float) -> int:
-        """Wait for requests in flight. Returns how many are left."""
-        if self._serving.tasks:
-            await asyncio.wait(list(self._serving.tasks), timeout=seconds)
-        return len(self._serving.tasks)
+    async def _wait(self, seconds: float) -> None:
+        """Wait for requests in flight, and until their connections are gone."""
+        ends = [connection.lost for connection in self._serving.connections]
+        if waited := [*ends, *self._serving.tasks]:
+            await asyncio.wait(waited, timeout=seconds)
 
     def _connection(self) -> ServerConnection:
         return ServerConnection(self._serving)

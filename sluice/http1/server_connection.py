@@ -73,7 +73,7 @@ class ServerConnection(Connection):
         self._reader = RequestReader(serving.limits, serving.scheme, peer, lambda: Incoming(self))
         full = len(serving.connections) >= serving.limits.max_connections
         if serving.closing or full or (serving.admit is not None and not serving.admit(peer)):
-            log.warning("refused a connection from %s", peer.address)
+            log.debug("refused a connection from %s", peer.address)
             self._closing = True
             self.transport.abort()
             return
@@ -103,10 +103,9 @@ class ServerConnection(Connection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel what is being served."""
-        self.lost = True
+        super().connection_lost(exc)
         self._serving.connections.discard(self)
         self._gone()
-        self.out.resume()
 
     def resume_writing(self) -> None:
         """The peer reads on."""
@@ -142,8 +141,10 @@ class ServerConnection(Connection):
         if self._task is None and not self._closing and self._reader.amid:
             self._malformed = MalformedError(408, "the head did not arrive in time")
             self._next()
+        elif self._task is None and not self._closing:
+            self.close()
         else:
-            self.out.abort()
+            self.abort()
 
     def close(self) -> None:
         """Close, once what was written is sent."""
@@ -184,9 +185,11 @@ class ServerConnection(Connection):
         if self._reader.arrived:
             arrived = self._reader.arrived.popleft()
             self._started = False
+            self._moved = True
             self._now = arrived
             self._task = self._loop.create_task(self._serve(arrived))
             self._serving.tasks.add(self._task)
+            self._task.add_done_callback(self._serving.tasks.discard)
             self._hold_behind()
         elif self._malformed is not None:
             self._refuse(self._malformed)
@@ -227,14 +230,19 @@ class ServerConnection(Connection):
             keep_alive = not message.closes
         except SluiceError as error:
             log.info("a response was cut short: %s", error.message)
-            self.abort()
+            self._break_off()
         except Exception:
             log.exception("a response's body failed")
-            self.abort()
+            self._break_off()
         finally:
             if response is not None:
                 await response.body.aclose()
             self._served(arrived, keep_alive=keep_alive)
+
+    def _break_off(self) -> None:
+        """End a response that cannot be completed. What is left to do is not cancelled with it."""
+        self._task = None
+        self.abort()
 
     async def _respond(self, arrived: Arrived) -> tuple[Response, Outgoing]:
         """The handler's response, or that of the error it raised."""
@@ -263,10 +271,8 @@ class ServerConnection(Connection):
 
     def _served(self, arrived: Arrived, *, keep_alive: bool) -> None:
         """Go on to the next request, unless this was the last of the connection."""
-        if self._task is not None:
-            self._serving.tasks.discard(self._task)
         self._task = self._now = None
-        if self.lost or self._closing:
+        if self._left or self._closing:
             return
         if arrived.body is not None and arrived.unread:
             arrived.body.fail(
