@@ -1,0 +1,1 @@
+"""The benchmark: the mesh beside the same Workers in one plain workerd process."""

@@ -1,0 +1,97 @@
+"""The mesh: the three services as processes of their own, with the Workers deployed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench import child, cpu
+from bench.chain import CUSTOMER, Chain
+from bench.workerd import DATE, WORKERS
+from sluice.cli import dev_mesh
+from sluice.cli.remote_registry import RemoteRegistry
+from sluice.pb import worker_pb2
+from sluice.wire import params
+
+NAMESPACE = "production"
+_ISOLATES = {"dispatcher": "dispatch", "userworker": "user", "outbound": "outbound"}
+
+
+@contextlib.contextmanager
+def mesh(folder: Path, origin_port: int, profiled: str | None = None) -> Iterator[Chain]:
+    """The mesh, running. The service named `profiled` runs under cProfile: see `profile_file`."""
+    ports = dev_mesh.choose_ports(0, 0)
+    egress = dev_mesh.Egress(allow_address=[f"{child.HOST}/32:{origin_port}"])
+    database = folder / "sluice.db"
+    environments = dev_mesh.environments(os.environ, ports, egress, "dispatch", database)
+    with contextlib.ExitStack() as stack:
+        services = {}
+        for name, environment in environments.items():
+            log = folder / f"{name}.log"
+            argv = _command(name, folder if name == profiled else None)
+            process = stack.enter_context(child.running(argv, log, environment))
+            child.wait_for_port(ports.address(name).port, process, log)
+            services[name] = process.pid
+        asyncio.run(_deploy(ports, f"http://{child.HOST}:{origin_port}"))
+        yield Chain("mesh", ports.http, lambda: _processes(services))
+
+
+def profile_file(folder: Path, service: str) -> Path:
+    """Where cProfile writes what `service` did, when it ends."""
+    return folder / f"{service}.prof"
+
+
+def _command(service: str, profile_folder: Path | None) -> list[str]:
+    module = ["-m", f"services.{service}"]
+    if profile_folder is None:
+        return [sys.executable, *module]
+    file = profile_file(profile_folder, service)
+    return [sys.executable, "-m", "cProfile", "-o", str(file), *module]
+
+
+def _processes(services: dict[str, int]) -> dict[str, int]:
+    """Each service, and its one isolate."""
+    python = {f"py-{name}": pid for name, pid in services.items()}
+    isolates = {
+        f"workerd-{_ISOLATES[name]}": _workerd(cpu.descendants(pid))
+        for name, pid in services.items()
+    }
+    return python | isolates
+
+
+def _workerd(pids: list[int]) -> int:
+    """The one isolate among the processes that a service started."""
+    found = [pid for pid in pids if Path(f"/proc/{pid}/exe").resolve().name == "workerd"]
+    if len(found) != 1:
+        raise RuntimeError(f"a service has {len(found)} isolates, not one")
+    return found[0]
+
+
+async def _deploy(ports: dev_mesh.Ports, origin_url: str) -> None:
+    await dev_mesh.serving(ports)
+    dispatch, user, outbound = (_bundle(name) for name in ("dispatch", "user", "outbound"))
+    dispatch.dispatch_namespaces.add(
+        binding="dispatcher",
+        dispatch_namespace=NAMESPACE,
+        outbound_service="outbound",
+        outbound_parameters=["params_object"],
+    )
+    user.vars.CopyFrom(params.to_struct({"ORIGIN": origin_url}))
+    async with RemoteRegistry(ports.address("dispatcher")) as registry:
+        await registry.create_namespace(NAMESPACE)
+        await registry.put_worker(worker_pb2.Worker(name="dispatch"), dispatch)
+        await registry.put_worker(worker_pb2.Worker(name="outbound"), outbound)
+        customer = worker_pb2.Worker(dispatch_namespace=NAMESPACE, name=CUSTOMER)
+        await registry.put_worker(customer, user)
+
+
+def _bundle(name: str) -> worker_pb2.Bundle:
+    file = f"{name}.js"
+    module = worker_pb2.Module(
+        name=file, kind=worker_pb2.Module.KIND_ES_MODULE, content=(WORKERS / file).read_bytes()
+    )
+    return worker_pb2.Bundle(main_module=file, modules=[module], compatibility_date=DATE)
