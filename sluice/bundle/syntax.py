@@ -33,7 +33,7 @@ class Import:
     line: int
     specifier: str
     optional: bool
-    """Whether the script may do without it: `import()` and `require()` may be caught, or never run."""
+    """Whether it can do without: an `import()` or `require()` may be caught, or never run."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,9 @@ MAX_MODULE_BYTES = 64 * 1024 * 1024
 MAX_SETTING_BYTES = 1024 * 1024
 """Most bytes of everything else: vars, secrets, flags, bindings, module names."""
 
+MAX_BUNDLE_BYTES = MAX_MODULE_BYTES + MAX_SETTING_BYTES
+"""Most bytes of a whole bundle, about: what a message that carries one has to have room for."""
+
 RESERVED = "__sluice"
 """What names of Sluice's own modules and bindings begin with."""
 
@@ -44,9 +47,19 @@ def validate(bundle: worker_pb2.Bundle) -> None:
             raise SluiceError(Reason.INVALID_BUNDLE, problem)
 
 
+def is_name(text: str) -> bool:
+    """Whether `text` can name a Worker."""
+    return _NAME.fullmatch(text) is not None
+
+
+def is_namespace(text: str) -> bool:
+    """Whether `text` can name a dispatch namespace."""
+    return _NAMESPACE.fullmatch(text) is not None
+
+
 def check_name(name: str, what: str) -> None:
     """Raise `INVALID_REQUEST` unless `name` can name a Worker; `what` is the field it came in."""
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise SluiceError(
             Reason.INVALID_REQUEST,
             f"{what}: {name[:80]!r} is no Worker name: expected 1 to 64 of letters, digits, "
@@ -56,7 +69,7 @@ def check_name(name: str, what: str) -> None:
 
 def check_namespace(name: str, what: str) -> None:
     """Raise `INVALID_REQUEST` unless `name` can name a dispatch namespace."""
-    if not _NAMESPACE.fullmatch(name):
+    if not is_namespace(name):
         raise SluiceError(
             Reason.INVALID_REQUEST,
             f"{what}: {name[:80]!r} is no namespace name: expected 1 to 64 of a-z, 0-9, "

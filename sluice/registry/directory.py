@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 from sluice.pb import registry_pb2, worker_pb2
+from sluice.registry.answers import Answers
+from sluice.registry.bundles import Bundles
 from sluice.registry.store import Store
 
 
@@ -17,39 +20,54 @@ class Directory:
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self._answers = Answers(store.resolve)
+        self._bundles = Bundles(store.bundle)
 
     async def aclose(self) -> None:
         """Give up what is being read. The store stays open."""
-        raise NotImplementedError
+        await self._answers.aclose()
+        await self._bundles.aclose()
 
     async def resolve(self, namespace: str, name: str) -> str:
         """As `BundleSource.resolve`."""
-        raise NotImplementedError
+        return await self._answers.get((namespace, name))
 
     async def bundle(self, digest: str) -> worker_pb2.Bundle:
         """As `BundleSource.bundle`."""
-        raise NotImplementedError
+        return await self._bundles.get(digest)
 
     async def create_namespace(self, name: str) -> registry_pb2.Namespace:
         """As `Store.create_namespace`."""
-        raise NotImplementedError
+        with self._changing(name):
+            return await self.store.create_namespace(name)
 
     async def delete_namespace(self, name: str) -> int:
         """As `Store.delete_namespace`."""
-        raise NotImplementedError
+        with self._changing(name):
+            return await self.store.delete_namespace(name)
 
     async def put_worker(
         self, namespace: str, name: str, bundle: worker_pb2.Bundle, *, drop_secrets: bool = False
     ) -> registry_pb2.WorkerInfo:
         """As `Store.put_worker`."""
-        raise NotImplementedError
+        with self._changing(namespace, name):
+            return await self.store.put_worker(namespace, name, bundle, drop_secrets=drop_secrets)
 
     async def patch_secrets(
         self, namespace: str, name: str, set_: Mapping[str, str], delete: Iterable[str]
     ) -> registry_pb2.WorkerInfo:
         """As `Store.patch_secrets`."""
-        raise NotImplementedError
+        with self._changing(namespace, name):
+            return await self.store.patch_secrets(namespace, name, set_, delete)
 
     async def delete_worker(self, namespace: str, name: str) -> None:
         """As `Store.delete_worker`."""
-        raise NotImplementedError
+        with self._changing(namespace, name):
+            await self.store.delete_worker(namespace, name)
+
+    @contextmanager
+    def _changing(self, namespace: str, name: str | None = None) -> Iterator[None]:
+        try:
+            yield
+        finally:  # a write that failed may have been done all the same
+            self._answers.forget(namespace, name)
