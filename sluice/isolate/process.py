@@ -35,7 +35,7 @@ class ChildProcess:
         listener: socket.socket,
         on_line: Callable[[str], None],
     ) -> ChildProcess:
-        """Start `arguments` in `folder`. `on_line` gets each line it prints, 8 KiB of it at most."""
+        """Start `arguments` in `folder`. `on_line` gets each line it prints, 8 KiB at most."""
         process = await asyncio.create_subprocess_exec(
             *arguments,
             stdin=asyncio.subprocess.DEVNULL,

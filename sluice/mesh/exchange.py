@@ -23,6 +23,7 @@ import grpc.aio
 
 from sluice.mesh import attributes, errors, tracing
 from sluice.mesh.tracing import Kind, Span
+from sluice.pb import http_pb2
 from sluice.wire import messages
 from sluice.wire.body import WHOLE, Body, Whole, chunks
 from sluice.wire.errors import Reason, SluiceError
@@ -93,6 +94,7 @@ async def _send(
         async for chunk in rest:
             for piece in chunks(chunk):
                 await rpc.write(message(body=piece))
+        await rpc.write(message(trailers=http_pb2.HttpTrailers()))
         await rpc.done_writing()
     except SluiceError as error:
         rpc.cancel()
@@ -205,7 +207,7 @@ class Served:
                     raise SluiceError(
                         Reason.INVALID_REQUEST, "the call ended before its first message"
                     )
-                await self._answer(first, _IncomingBody(context, first.body), context, span)
+                await self._answer(first, _IncomingBody(context, first), context, span)
             except SluiceError as error:
                 span.fail(error)
                 await errors.abort(context, error)
@@ -257,12 +259,14 @@ async def _write(response: Response, context: Any, message: Callable[..., Any]) 
 class _IncomingBody:
     """The request side of a streamed call, as a body."""
 
-    __slots__ = ("_chunk", "_context", "_ended")
+    __slots__ = ("_chunk", "_context", "_ended", "_left")
 
-    def __init__(self, context: Any, chunk: bytes) -> None:
+    def __init__(self, context: Any, first: Any) -> None:
         self._context = context
-        self._chunk = chunk
-        self._ended = False
+        self._chunk = b""
+        self._left = first.head.content_length if first.head.HasField("content_length") else None
+        self._ended = self._left == 0
+        self._receive(first)
 
     def take(self) -> tuple[bytes, bool]:
         data, self._chunk = self._chunk, b""
@@ -271,12 +275,29 @@ class _IncomingBody:
     async def __aiter__(self) -> AsyncIterator[bytes]:
         if self._chunk:
             yield self.take()[0]
-        while (message := await self._context.read()) is not grpc.aio.EOF:
+        while not self._ended:
+            message = await self._context.read()
+            if message is grpc.aio.EOF:
+                # grpc.aio says the same of a caller that is done and of one that went away.
+                raise SluiceError(
+                    Reason.BODY_CUT_SHORT, "the call ended before the end of the request's body"
+                )
             if message.HasField("head"):
                 raise SluiceError(Reason.INVALID_REQUEST, "head: set again after the first message")
-            if message.body:
-                yield message.body
-        self._ended = True
+            self._receive(message)
+            if self._chunk:
+                yield self.take()[0]
 
     async def aclose(self) -> None:
         """Nothing to give back: the end of the call ends it."""
+
+    def _receive(self, message: Any) -> None:
+        self._chunk = message.body
+        if self._left is not None:
+            self._left -= len(self._chunk)
+            if self._left < 0:
+                raise SluiceError(
+                    Reason.INVALID_REQUEST, "body: more than head.content_length bytes"
+                )
+        if message.HasField("trailers") or self._left == 0:
+            self._ended = True

@@ -4,12 +4,11 @@ import asyncio
 
 import pytest
 
-from tests.isolate.conftest import MakeWorkers, Workers, bundle_of
-
 from sluice.http1.server import Exchange
 from sluice.isolate.invocation import Invocation
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Response
+from tests.isolate.workers import MakeWorkers
 
 PID = "export default { async fetch(r) { return fetch('https://pid.test/') } } // "
 

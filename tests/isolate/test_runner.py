@@ -7,8 +7,6 @@ import signal
 
 import pytest
 
-from tests.isolate.conftest import MakeWorkers, Workers, bundle_of
-
 from sluice.http1.server import Exchange
 from sluice.isolate import control
 from sluice.isolate.invocation import Invocation, Limits
@@ -16,6 +14,7 @@ from sluice.pb import worker_pb2
 from sluice.wire.body import Whole, read_all
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request, Response
+from tests.isolate.workers import MakeWorkers, Workers, bundle_of
 
 HELLO = "export default { fetch() { return new Response('hello') } }"
 FETCH = "export default { async fetch(r) { return fetch('https://origin.test/' + new URL(r.url).search) } }"
@@ -35,7 +34,6 @@ async def test_https_url_survives(workers: Workers) -> None:
 
 async def test_subrequest_carries_its_invocation(workers: Workers) -> None:
     """64 requests at once to one isolate: each subrequest is of the invocation that made it."""
-
     source = """export default { async fetch(r) {
         await scheduler.wait(Math.random() * 20);
         return fetch('https://origin.test/') } }"""
