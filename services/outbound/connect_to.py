@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 
 _HOST = r"\[[0-9A-Fa-f:.]+\]|[^:\[\]\s]*"
-_TEXT = re.compile(rf"({_HOST}):([0-9]{0, 5}):({_HOST}):([0-9]{0, 5})")
+_TEXT = re.compile(rf"({_HOST}):([0-9]{{0,5}}):({_HOST}):([0-9]{{0,5}})")
 
 
 @dataclass(frozen=True, slots=True)
