@@ -49,15 +49,15 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # generated
     async def Watch(self, request: Any, context: Any) -> None:  # noqa: N802  # the RPC's name
         """Send the status now and at every change. `SERVICE_UNKNOWN` for an unknown name."""
         known = request.service in self._names
-        last = None
-        while True:
-            changed, status = self._changed, self._status if known else _Response.SERVICE_UNKNOWN
+        ended, last = False, None
+        while not ended:
+            changed, ended = self._changed, self._ended  # both before the write: it may take long
+            status = self._status if known else _Response.SERVICE_UNKNOWN
             if status != last:
                 await context.write(_Response(status=status))
                 last = status
-            if self._ended:
-                return
-            await changed.wait()
+            if not ended:
+                await changed.wait()
 
     def _announce(self) -> None:
         self._changed.set()

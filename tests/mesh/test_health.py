@@ -8,6 +8,8 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from sluice.mesh.health import Health
+
 NAME = "sluice.v1.UserWorkerService"
 SERVING, NOT_SERVING, SERVICE_UNKNOWN = (
     health_pb2.HealthCheckResponse.SERVING,
@@ -48,6 +50,23 @@ async def test_watch(serve: Any) -> None:
     peer.server.set_serving(False)
     peer.server.set_serving(True)
     assert (await watch.read()).status == SERVING
+
+
+async def test_a_change_during_a_write_is_not_missed() -> None:
+    """A watcher that takes its time to read still learns of the drain that began meanwhile."""
+    health = Health()
+    sent = []
+
+    class Slow:
+        """A connection: the server drains while the first status is on its way."""
+
+        async def write(self, response: Any) -> None:
+            """Send."""
+            sent.append(response.status)
+            health.end()
+
+    await health.Watch(request(""), Slow())
+    assert sent == [SERVING, NOT_SERVING]
 
 
 async def test_watchers_do_not_hold_up_a_drain(serve: Any) -> None:
