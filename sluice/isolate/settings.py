@@ -22,7 +22,7 @@ def runner_config(env: Environment, variables: Mapping[str, str]) -> RunnerConfi
         raise ConfigError(f"SLUICE_WORKERD: {error}") from error
     runtime = Runtime(
         executable=executable,
-        folder=Path(env.text("RUN_DIR", tempfile.gettempdir())),
+        folder=Path(env.text("RUN_DIR", "") or tempfile.gettempdir()),
         heap_bytes=env.size("WORKER_MEMORY", "128MiB"),
     )
     pool = PoolConfig(
