@@ -97,6 +97,7 @@ def _jsonc(text: str, path: Path) -> Any:
         if place is None:
             raise ConfigError(f"{shown(path)}: {error}") from error
         line, what, column = place.groups()
+        what = what.replace("\n", "\\n")
         raise ConfigError(f"{shown(path)}:{line}:{column}: {what}") from error
 
 

@@ -29,7 +29,8 @@ def read(path: Path) -> dict[str, str]:
     """The secrets in a dotenv file. Raises `ConfigError`."""
     secrets = {}
     for binding in parse_stream(StringIO(read_text(path))):
-        line = binding.original.line
+        text = binding.original.string  # with the blank lines before it
+        line = binding.original.line + text[: -len(text.lstrip()) or None].count("\n")
         if binding.error:
             raise ConfigError(f"{shown(path)}:{line}: expected NAME=value")
         if binding.key is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterator
 from datetime import date
@@ -33,7 +34,7 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _NAMESPACE = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _BINDING = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]{0,127}")
 _FLAG = re.compile(r"[a-z0-9_]{1,128}")
-_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\\]")
 
 _MAIN = frozenset({_Module.KIND_ES_MODULE, _Module.KIND_SERVICE_WORKER, _Module.KIND_PYTHON})
@@ -42,7 +43,7 @@ _SCRIPT = frozenset({_Module.KIND_ES_MODULE, _Module.KIND_COMMON_JS, _Module.KIN
 
 def validate(bundle: worker_pb2.Bundle) -> None:
     """Raise `INVALID_BUNDLE`, naming what is wrong and where, unless `bundle` can be a Worker."""
-    for find in (_size, _main, _modules, _settings, _bindings, _outbounds):
+    for find in (_size, _modules, _main, _settings, _bindings, _outbounds):
         for problem in find(bundle):
             raise SluiceError(Reason.INVALID_BUNDLE, problem)
 
@@ -204,8 +205,9 @@ def _bindings(bundle: worker_pb2.Bundle) -> Iterator[str]:
             yield f"{what}: {name!r} is also the name of a binding in {seen[name]}"
         seen[name] = what
     for name, value in bundle.vars.fields.items():
-        if _depth(value) > params.MAX_DEPTH:
-            yield f"vars.{name}: nested more than {params.MAX_DEPTH} levels deep"
+        problem = _value_problem(value, 1)
+        if problem:
+            yield f"vars.{name}: {problem}"
 
 
 def _bound(bundle: worker_pb2.Bundle) -> Iterator[tuple[str, str]]:
@@ -238,13 +240,19 @@ def _named(check: Callable[[str, str], None], name: str, what: str) -> Iterator[
         yield error.message
 
 
-def _depth(value: struct_pb2.Value) -> int:
+def _value_problem(value: struct_pb2.Value, depth: int) -> str | None:
+    if depth > params.MAX_DEPTH:
+        return f"nested more than {params.MAX_DEPTH} levels deep"
     match value.WhichOneof("kind"):
         case "struct_value":
-            return 1 + max(map(_depth, value.struct_value.fields.values()), default=0)
+            members = list(value.struct_value.fields.values())
         case "list_value":
-            return 1 + max(map(_depth, value.list_value.values), default=0)
-    return 0
+            members = list(value.list_value.values)
+        case "number_value" if not math.isfinite(value.number_value):
+            return f"{value.number_value} is no JSON number"
+        case _:
+            return None
+    return next(filter(None, (_value_problem(member, depth + 1) for member in members)), None)
 
 
 def _kind(kind: worker_pb2.Module.Kind) -> str:
