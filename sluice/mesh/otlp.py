@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Mapping
 
@@ -90,14 +91,14 @@ class Recorder:
 
         def flush() -> None:
             self._provider.shutdown()
-            loop.call_soon_threadsafe(done.set)
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(done.set)
 
-        thread = threading.Thread(target=flush, name="sluice-flush-spans", daemon=True)
-        thread.start()
-        try:
-            async with asyncio.timeout(seconds):
-                await done.wait()
-        except TimeoutError:
+        # A daemon, and not of the loop's pool: neither the loop nor the process waits for it.
+        threading.Thread(target=flush, name="flush spans", daemon=True).start()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(done.wait(), seconds)
+        if not done.is_set():
             self._exporter.shutdown()  # breaks off the call that the thread waits for
 
 

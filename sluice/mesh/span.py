@@ -69,10 +69,8 @@ def parse_traceparent(value: str | None) -> RemoteParent | None:
     if not match:
         return None
     version, trace_id, span_id, flags, more = match.groups()
-    if (
-        version == "ff"
-        or (version == "00" and more)
-        or not (int(trace_id, 16) and int(span_id, 16))
-    ):
+    if version == "ff" or (version == "00" and more):
+        return None
+    if not int(trace_id, 16) or not int(span_id, 16):
         return None
     return RemoteParent(trace_id, span_id, sampled=bool(int(flags, 16) & _SAMPLED))
