@@ -96,9 +96,22 @@ class Bindings:
             invocation.props.CopyFrom(params.to_struct(chosen.props, name="props"))
         if binding.outbound_service:
             invocation.outbound.service = binding.outbound_service
+            invocation.outbound.digest = await self._outbound_digest(binding.outbound_service)
             if passed:
                 invocation.outbound.params.CopyFrom(params.to_struct(passed, name="outbound"))
         return invocation
+
+    async def _outbound_digest(self, service: str) -> str:
+        """The Outbound Worker's current version, so that a deploy holds from the next request on.
+
+        Empty where there is none: a user Worker that makes no subrequest needs none.
+        """
+        try:
+            return await self._registry.resolve("", service)
+        except SluiceError as error:
+            if error.reason is not Reason.WORKER_NOT_FOUND:
+                raise
+            return ""
 
     def _declared(
         self, binding: worker_pb2.DispatchNamespaceBinding, passed: dict[str, Any]

@@ -1,0 +1,212 @@
+"""The mesh as three real processes, for tests: started, deployed to, asked, killed, stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+import grpc.aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from sluice.mesh.channel import dial
+from sluice.mesh.env import Address
+from sluice.pb import registry_pb2, registry_pb2_grpc, worker_pb2
+
+SERVICES = ("dispatcher", "userworker", "outbound")
+ROOT = Path(__file__).resolve().parents[2]
+
+_READY = 20.0
+_STOP = 20.0
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def es_module(source: str, **settings: Any) -> worker_pb2.Bundle:
+    """A bundle with one ES module."""
+    module = worker_pb2.Module(
+        name="index.js", kind=worker_pb2.Module.KIND_ES_MODULE, content=source.encode()
+    )
+    return worker_pb2.Bundle(
+        main_module="index.js", modules=[module], compatibility_date="2026-01-01", **settings
+    )
+
+
+class ServiceProcess:
+    """One service, its log lines kept."""
+
+    def __init__(self, name: str, variables: Mapping[str, str]) -> None:
+        self.name = name
+        self.lines: list[dict[str, Any]] = []
+        self._variables = variables
+        self._changed = asyncio.Condition()
+
+    async def start(self) -> None:
+        """Start the process."""
+        self.process: Process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            f"services.{self.name}",
+            stdout=PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            cwd=ROOT,
+            env=dict(self._variables),
+            limit=1 << 20,
+        )
+        self._reader = asyncio.create_task(self._read())
+
+    async def wait(self) -> int:
+        """The exit status, once the process has ended."""
+        async with asyncio.timeout(_STOP):
+            status = await self.process.wait()
+            await self._reader
+        return status
+
+    async def line(self, **fields: Any) -> dict[str, Any]:
+        """The first log line with these fields, now or to come."""
+
+        def found() -> dict[str, Any] | None:
+            return next((line for line in self.lines if fields.items() <= line.items()), None)
+
+        async with asyncio.timeout(_READY), self._changed:
+            await self._changed.wait_for(lambda: found() is not None)
+        line = found()
+        assert line is not None
+        return line
+
+    async def _read(self) -> None:
+        assert self.process.stdout is not None
+        async for raw in self.process.stdout:
+            try:
+                line = json.loads(raw)
+            except ValueError:
+                line = {"raw": raw.decode(errors="replace")}
+            async with self._changed:
+                self.lines.append(line)
+                self._changed.notify_all()
+
+
+class Mesh:
+    """The three services on free ports, with a registry of their own."""
+
+    def __init__(self, folder: Path, **variables: str) -> None:
+        self.http = f"http://127.0.0.1:{free_port()}"
+        self.grpc = {name: Address("127.0.0.1", free_port()) for name in SERVICES}
+        environment = {
+            "PATH": os.environ["PATH"],
+            "SLUICE_HTTP_LISTEN": self.http.removeprefix("http://"),
+            "SLUICE_REGISTRY": str(self.grpc["dispatcher"]),
+            "SLUICE_USERWORKER": str(self.grpc["userworker"]),
+            "SLUICE_OUTBOUND": str(self.grpc["outbound"]),
+            "SLUICE_DATABASE_URL": f"sqlite+aiosqlite:///{folder}/registry.db",
+            "SLUICE_RUN_DIR": str(folder),
+            "SLUICE_DRAIN_GRACE": "5s",
+            **variables,
+        }
+        self.folder = folder
+        self.services = {
+            name: ServiceProcess(name, {**environment, "SLUICE_GRPC_LISTEN": str(self.grpc[name])})
+            for name in SERVICES
+        }
+
+    async def __aenter__(self) -> Self:
+        await asyncio.gather(*(service.start() for service in self.services.values()))
+        await asyncio.gather(*(self.healthy(name) for name in SERVICES))
+        self.session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0), auto_decompress=False
+        )
+        self._channel = dial(self.grpc["dispatcher"])
+        self.registry = registry_pb2_grpc.RegistryServiceStub(self._channel)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
+    ) -> None:
+        await self.session.close()
+        await self._channel.close()
+        for service in self.services.values():
+            if service.process.returncode is None:
+                service.process.send_signal(signal.SIGTERM)
+        statuses = [await service.wait() for service in self.services.values()]
+        if kind is None:
+            assert statuses == [0, 0, 0]
+
+    async def healthy(self, name: str) -> None:
+        """Wait until a service says that it is serving."""
+        async with asyncio.timeout(_READY):
+            async with dial(self.grpc[name]) as channel:
+                health = health_pb2_grpc.HealthStub(channel)
+                await health.Check(health_pb2.HealthCheckRequest(), wait_for_ready=True)
+
+    async def namespace(self, name: str) -> None:
+        """Create a dispatch namespace, unless there is one."""
+        try:
+            await self.registry.CreateNamespace(registry_pb2.CreateNamespaceRequest(name=name))
+        except grpc.aio.AioRpcError as error:
+            assert error.code() is grpc.StatusCode.ALREADY_EXISTS
+
+    async def deploy(self, name: str, bundle: worker_pb2.Bundle | str, namespace: str = "") -> str:
+        """Put a Worker, in `namespace` or at account level. Returns its digest."""
+        put = await self.registry.PutWorker(
+            registry_pb2.PutWorkerRequest(
+                worker=worker_pb2.Worker(dispatch_namespace=namespace, name=name),
+                bundle=es_module(bundle) if isinstance(bundle, str) else bundle,
+            )
+        )
+        return str(put.worker.worker.digest)
+
+    async def get(self, host: str, path: str = "/", **options: Any) -> tuple[int, str]:
+        """Status and text of what a client gets for `http://<host><path>`."""
+        headers = {"host": host, **options.pop("headers", {})}
+        async with self.session.get(self.http + path, headers=headers, **options) as response:
+            return response.status, await response.text()
+
+
+DISPATCH = """export default { async fetch(request, env) {
+  const name = new URL(request.url).host.split('.')[0];
+  try {
+    return await env.dispatcher.get(name, {}, {
+      outbound: { params_object: { customer_name: name, url: request.url } } }).fetch(request);
+  } catch (e) {
+    if (e.message.startsWith('Worker not found')) return new Response('', { status: 404 });
+    return new Response(e.name + ': ' + e.message, { status: 500 });
+  } } }"""
+
+
+def dispatch_bundle(source: str = DISPATCH, **binding: Any) -> worker_pb2.Bundle:
+    """A dispatch Worker with a binding `dispatcher` to `production`, behind `outbound`."""
+    bundle = es_module(source)
+    bundle.dispatch_namespaces.add(
+        **{
+            "binding": "dispatcher",
+            "dispatch_namespace": "production",
+            "outbound_service": "outbound",
+            "outbound_parameters": ["params_object"],
+            **binding,
+        }
+    )
+    return bundle
+
+
+@asynccontextmanager
+async def running(folder: Path, **variables: str) -> AsyncIterator[Mesh]:
+    """A mesh with the namespace `production` and the dispatch Worker `dispatch`."""
+    async with Mesh(folder, **variables) as mesh:
+        await mesh.namespace("production")
+        await mesh.deploy("dispatch", dispatch_bundle())
+        yield mesh
