@@ -100,10 +100,11 @@ def read(resource_spans: Iterable[trace_pb2.ResourceSpans]) -> Iterator[Collecte
 
 def tree(spans: Iterable[CollectedSpan]) -> list[Node]:
     """The spans as trees, by start. A span whose parent is not among them is a root."""
-    nodes = {span.span_id: Node(span) for span in sorted(spans, key=lambda span: span.start)}
+    ordered = sorted(spans, key=lambda span: span.start)
+    nodes = {(span.trace_id, span.span_id): Node(span) for span in ordered}
     roots: list[Node] = []
     for node in nodes.values():
-        parent = nodes.get(node.span.parent_id)
+        parent = nodes.get((node.span.trace_id, node.span.parent_id))
         (parent.children if parent else roots).append(node)
     return roots
 
