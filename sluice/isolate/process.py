@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import time
@@ -13,6 +14,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 _LINE = 8 * 1024
+
+
+def _dying_with_us() -> list[str]:
+    """A prefix that makes the kernel kill the child when we die, however we die: prctl(2).
+
+    An exec, not a `preexec_fn`: gRPC's threads make code between fork and exec unsafe.
+    """
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
 
 
 class ChildProcess:
@@ -37,6 +47,7 @@ class ChildProcess:
     ) -> ChildProcess:
         """Start `arguments` in `folder`. `on_line` gets each line it prints, 8 KiB at most."""
         process = await asyncio.create_subprocess_exec(
+            *_dying_with_us(),
             *arguments,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=PIPE,

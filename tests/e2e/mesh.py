@@ -16,7 +16,6 @@ from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
-import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from sluice.mesh.channel import dial
@@ -139,12 +138,19 @@ class Mesh:
     ) -> None:
         await self.session.close()
         await self._channel.close()
-        for service in self.services.values():
-            if service.process.returncode is None:
-                service.process.send_signal(signal.SIGTERM)
+        self.terminate()
         statuses = [await service.wait() for service in self.services.values()]
         if kind is None:
             assert statuses == [0, 0, 0]
+
+    def terminate(self) -> None:
+        """Ask every service to stop, once: a second signal would force it."""
+        for service in self.services.values():
+            if service.process.returncode is None and not self._terminated:
+                service.process.send_signal(signal.SIGTERM)
+        self._terminated = True
+
+    _terminated = False
 
     async def healthy(self, name: str) -> None:
         """Wait until a service says that it is serving."""
@@ -154,11 +160,8 @@ class Mesh:
                 await health.Check(health_pb2.HealthCheckRequest(), wait_for_ready=True)
 
     async def namespace(self, name: str) -> None:
-        """Create a dispatch namespace, unless there is one."""
-        try:
-            await self.registry.CreateNamespace(registry_pb2.CreateNamespaceRequest(name=name))
-        except grpc.aio.AioRpcError as error:
-            assert error.code() is grpc.StatusCode.ALREADY_EXISTS
+        """Create a dispatch namespace."""
+        await self.registry.CreateNamespace(registry_pb2.CreateNamespaceRequest(name=name))
 
     async def deploy(self, name: str, bundle: worker_pb2.Bundle | str, namespace: str = "") -> str:
         """Put a Worker, in `namespace` or at account level. Returns its digest."""
