@@ -56,8 +56,9 @@ def deploy(
 ) -> None:
     """Upload a Worker.
 
-    With --namespace it is a user Worker, else a dispatch Worker or an Outbound Worker. It serves from the moment this returns. Secrets that it has stay; those in .dev.vars are for
-    `sluice dev` and are not uploaded.
+    With --namespace it is a user Worker, else a dispatch Worker or an Outbound Worker. It serves
+    from the moment this returns. Secrets that it has stay; those in .dev.vars are for `sluice dev`
+    and are not uploaded.
     """
     settings = pack.settings(path, environment)
     for warning in settings.warnings:

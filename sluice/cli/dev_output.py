@@ -7,6 +7,7 @@ import sys
 from rich.console import Console, RenderableType
 
 from sluice.cli import console
+from sluice.cli.listing import WIDE
 
 
 class DevOutput:
@@ -14,7 +15,12 @@ class DevOutput:
 
     def __init__(self, *, verbose: bool) -> None:
         self._verbose = verbose
-        self._console = Console(file=sys.stdout, highlight=False, markup=False, soft_wrap=True)
+        self._console = Console(
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+            width=None if sys.stdout.isatty() else WIDE,
+        )
         self._held: list[tuple[str, str]] | None = []
 
     def print(self, what: RenderableType) -> None:

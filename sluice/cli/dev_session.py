@@ -115,7 +115,8 @@ class DevSession:
         return [
             MeshProcess(
                 service,
-                [sys.executable, "-m", f"services.{service}"],
+                # -P: a folder named services in the working directory is not ours.
+                [sys.executable, "-P", "-m", f"services.{service}"],
                 dev_mesh.environment(service, user, settings),
                 on_line=self._out.service_line,
                 on_restart=lambda message: self._out.say(f"warning: {message}"),

@@ -14,6 +14,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+WIDE = 10_000
+"""Columns of what is no terminal: nothing is cut."""
+
 DIGEST_LENGTH = 12
 """Characters of a digest that people get to see."""
 
@@ -31,8 +34,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         table.add_column(column, no_wrap=True)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    width = None if sys.stdout.isatty() else _WIDE
-    Console(file=sys.stdout, highlight=False, width=width).print(table)
+    width = None if sys.stdout.isatty() else WIDE
+    Console(highlight=False, width=width).print(table)
 
 
 def moment(time: Timestamp) -> str:
@@ -52,9 +55,6 @@ def size(count: int) -> str:
     if count < 1024 * 1024:
         return f"{count / 1024:.1f} KiB"
     return f"{count / 1024 / 1024:.1f} MiB"
-
-
-_WIDE = 10_000
 
 
 def _plain(value: Message | str) -> object:

@@ -119,6 +119,8 @@ def _label(span: CollectedSpan) -> Text:
         f"  {span.duration * 1000:.1f} ms",
         (f"  {' '.join(said)}" if said else "", "dim"),
         (f"  {error}" if error else "", "red"),
+        no_wrap=True,
+        overflow="ellipsis",
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def roots(sources: Iterable[Source], folders: Iterable[Path]) -> set[Path]:
 
 async def changes(
     watched: Callable[[], set[Path]], ignored: Iterable[Path] = ()
-) -> AsyncIterator[None]:
+) -> AsyncGenerator[None, None]:
     """Yield after each batch of changes below the folders that `watched` gives, now and later.
 
     Yields once more soon after the watch of a folder has begun, for what changed before.

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
 import sys
 from collections.abc import Callable
@@ -68,9 +69,9 @@ def alive(pid: int) -> bool:
 STAYS = "import signal; print('up', flush=True); signal.pause()"
 
 POLITE = """
-import signal, sys
+import os, signal, sys
 def stop(*_):
-    print("bye", flush=True)
+    os.write(1, b"bye\\n")
     sys.exit(0)
 signal.signal(signal.SIGTERM, stop)
 print("up", flush=True)
@@ -169,12 +170,14 @@ async def test_nothing_is_left_of_a_dead_service(output: Output) -> None:
     task = asyncio.create_task(service.run())
     await output.until(lambda: output.lines)
     child = int(output.lines[0].removeprefix("outbound: "))
-    assert alive(child)
+    ended = os.pidfd_open(child)
     assert service.pid
     os.kill(service.pid, signal.SIGKILL)
     with pytest.raises(ServiceFailedError, match="killed by SIGKILL"):
         await task
-    assert not alive(child)
+    readable, _, _ = await asyncio.to_thread(select.select, [ended], [], [], 10)
+    os.close(ended)
+    assert readable == [ended]
 
 
 async def test_line_over_the_limit_is_dropped(output: Output) -> None:
