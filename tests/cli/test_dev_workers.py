@@ -19,6 +19,12 @@ namespace = "production"
 """
 OUTBOUND = 'outbound = {service = "outbound", parameters = ["params_object"]}'
 
+CONFIG = """
+name = "{name}"
+main = "{main}"
+compatibility_date = "2026-11-01"
+"""
+
 Write = Callable[[str, str], Path]
 
 
@@ -103,19 +109,22 @@ def test_broken_outbound_worker_is_the_only_error(platform: Path, write: Write) 
 
 
 @pytest.mark.parametrize(
-    ("path", "text"),
+    "files",
     [
-        pytest.param("customers/acme.js", "export default {};", id="a file beside a folder"),
+        pytest.param({"acme.js": "export default {};"}, id="a file beside a folder"),
         pytest.param(
-            "customers/other/wrangler.toml",
-            'name = "acme"\nmain = "../acme/index.js"\ncompatibility_date = "2026-11-01"',
+            {
+                "other/wrangler.toml": CONFIG.format(name="acme", main="index.js"),
+                "other/index.js": "export default {};",
+            },
             id="a config that says so",
         ),
     ],
 )
-def test_two_of_one_name_is_an_error(platform: Path, write: Write, path: str, text: str) -> None:
+def test_two_of_one_name_is_an_error(platform: Path, write: Write, files: dict[str, str]) -> None:
     """The first stays, the second is refused, and the error names both."""
-    write(path, text)
+    for path, text in files.items():
+        write(f"customers/{path}", text)
     (message,) = read(platform).errors.values()
     assert "Worker production/acme is also in" in message
     assert str(platform / "customers/acme") in message
@@ -158,10 +167,7 @@ def test_new_and_removed_customers(platform: Path, write: Write) -> None:
 def test_renamed_customer(platform: Path, write: Write) -> None:
     """A name that changes in a config is a new Worker, and the old one goes."""
     before = read(platform)
-    write(
-        "customers/acme/wrangler.toml",
-        'name = "apex"\nmain = "index.js"\ncompatibility_date = "2026-11-01"',
-    )
+    write("customers/acme/wrangler.toml", CONFIG.format(name="apex", main="index.js"))
     put, delete = changes(before.workers, read(platform))
     assert [str(worker.key) for worker in put] == ["production/apex"]
     assert delete == [Key("production", "acme")]
@@ -189,10 +195,7 @@ def test_account_level_workers_are_never_deleted(platform: Path) -> None:
 
 def test_places_of_a_worker(platform: Path, write: Write) -> None:
     """Files of a Worker may be beside its config, or where its config says."""
-    config = write(
-        "app/config/wrangler.toml",
-        'name = "app"\nmain = "../dist/index.js"\ncompatibility_date = "2026-11-01"',
-    )
+    config = write("app/config/wrangler.toml", CONFIG.format(name="app", main="../dist/index.js"))
     found = {path.resolve() for path in places(Source("", config))}
     assert found == {config.parent, platform / "app/dist"}
     solo = platform / "customers/solo.py"
