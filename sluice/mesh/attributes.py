@@ -1,7 +1,7 @@
 """Names of span attributes and of log fields: every one that Sluice writes.
 
 OpenTelemetry's names are spelled out here because its package holds them under `_incubating`
-and still moves them (semantic conventions 1.40: `rpc.system` became `rpc.system.name`).
+and still moves them: `rpc.system` became `rpc.system.name`.
 """
 
 from __future__ import annotations
