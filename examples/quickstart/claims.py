@@ -61,11 +61,13 @@ def of_faulty(visit: Visit) -> Claims:
     """A customer whose Worker throws."""
     thrown = (500, "there is no price for today")
     yield "the client got 500 with the Worker's message", visit.answer == thrown
+    yield "nothing left the platform", not visit.fetched and not visit.logged
 
 
 def of_unknown(visit: Visit) -> Claims:
     """A name that no customer has."""
     yield "the client got 404 with an empty body", visit.answer == (404, "")
+    yield "nothing left the platform", not visit.fetched and not visit.logged
 
 
 OF_CUSTOMER: dict[str, Callable[[Visit], Claims]] = {
