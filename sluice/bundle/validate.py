@@ -23,9 +23,6 @@ MAX_MODULE_BYTES = 64 * 1024 * 1024
 MAX_SETTING_BYTES = 1024 * 1024
 """Most bytes of everything else: vars, secrets, flags, bindings, module names."""
 
-MAX_BUNDLE_BYTES = MAX_MODULE_BYTES + MAX_SETTING_BYTES
-"""Most bytes of a whole bundle, about: what a message that carries one has to have room for."""
-
 RESERVED = "__sluice"
 """What names of Sluice's own modules and bindings begin with."""
 

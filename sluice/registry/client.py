@@ -18,7 +18,7 @@ _SERVICE = "registry"
 class RegistryClient:
     """A `BundleSource` over the dispatcher's `RegistryService`. `channel` stays the caller's.
 
-    The channel has to take messages of `sluice.bundle.validate.MAX_BUNDLE_BYTES`.
+    The channel has to take messages of `sluice.registry.source.MAX_MESSAGE`.
     """
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
