@@ -29,16 +29,20 @@ _recorder: Recorder | None = None
 def configure(service: str) -> None:
     """Record the spans of this process as service `sluice-<service>`, where `OTEL_*` asks for it.
 
-    `ConfigError` for an exporter or a protocol other than OTLP over gRPC. Sampling, batches,
+    `ConfigError` for an exporter or a protocol other than OTLP over gRPC, and for a value that the
+    SDK refuses. Sampling, batches,
     headers, TLS and timeouts are set by the variables of the OpenTelemetry specification:
     https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
     """
     global _recorder
     if not is_wanted(os.environ):
         return
-    from sluice.mesh.otlp import Recorder  # 100 ms and 20 MB that only tracing is worth
+    from sluice.mesh.otlp import Recorder  # takes a quarter of a second
 
-    _recorder = Recorder(f"sluice-{service}")
+    try:
+        _recorder = Recorder(f"sluice-{service}")
+    except Exception as error:  # the SDK has no one type for a variable that it cannot use
+        raise ConfigError(f"OTEL_*: {error}") from error
 
 
 async def shutdown() -> None:

@@ -228,6 +228,24 @@ def test_what_is_not_supported_is_an_error(name: str, value: str) -> None:
         tracing.is_wanted(GRPC | {name: value})
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "brotli"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "0"),
+    ],
+)
+def test_a_value_that_the_sdk_refuses_is_an_error(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wrong value of a standard variable stops the start with one line, not with a traceback."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4317")
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=r"^OTEL_\*: "):
+        tracing.configure("outbound")
+
+
 async def test_shutdown_sends_the_last_spans(
     collector: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
