@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import errno
+import socket
 from collections.abc import Mapping
 
 from sluice.http1 import outgoing
@@ -87,13 +87,14 @@ class Client:
         loop = asyncio.get_running_loop()
         try:
             if isinstance(self._path, str):
-                _, connection = await loop.create_unix_connection(self._connection, self._path)
+                sock = _connected(self._path)
+                _, connection = await loop.create_unix_connection(self._connection, sock=sock)
             else:
                 _, connection = await loop.create_connection(self._connection, *self._path)
+        except BlockingIOError as error:
+            raise SluiceError(Reason.LOAD_SHED, f"{self._path}: its queue is full") from error
         except OSError as error:
-            full = error.errno == errno.EAGAIN
-            reason = Reason.LOAD_SHED if full else Reason.ISOLATE_DIED
-            raise SluiceError(reason, f"{self._path}: {error}") from error
+            raise SluiceError(Reason.ISOLATE_DIED, f"{self._path}: {error}") from error
         self._open.add(connection)
         connection.lost.add_done_callback(lambda _: self._open.discard(connection))
         return connection
@@ -124,3 +125,19 @@ class Client:
         self._free = kept
         if kept and not self._closed:
             self._sweep_later()
+
+
+def _connected(path: str) -> socket.socket:
+    """A socket that is connected to `path`. Raises `BlockingIOError` where its queue is full.
+
+    A unix socket is connected at once or not at all. asyncio's own connect takes a full queue for a
+    connection that is under way, and writes to nobody.
+    """
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.setblocking(False)
+    try:
+        sock.connect(path)
+    except OSError:
+        sock.close()
+        raise
+    return sock

@@ -51,6 +51,8 @@ class RequestReader:
         """The body that is being read."""
         self.ended = False
         """Whether the last request of the connection has been read."""
+        self.amid = False
+        """Whether a head has begun and not ended."""
         self._limits = limits
         self._scheme = scheme
         self._peer = peer
@@ -62,11 +64,6 @@ class RequestReader:
         self._framing = 0
         self._skipped: bytes | None = None
         self._priming = False
-
-    @property
-    def amid(self) -> bool:
-        """Whether a head has begun and not ended."""
-        return self._framing > 0 and self.body is None
 
     def feed(self, data: bytes) -> None:
         """Read `data`. What it makes is in `arrived` and `body`."""
@@ -100,6 +97,10 @@ class RequestReader:
             return data[upgrade.args[0] :]
         return b""
 
+    def on_message_begin(self) -> None:
+        """The first byte of a request."""
+        self.amid = True
+
     def on_url(self, part: bytes) -> None:
         """More of the target."""
         self._url += part
@@ -116,6 +117,7 @@ class RequestReader:
         """The end of a head."""
         target, lines = self._url, self._lines
         self._url, self._lines = b"", []
+        self.amid = False
         if self._priming:
             return
         method = self._parser.get_method().decode()

@@ -94,7 +94,7 @@ class ServerConnection(Connection):
             self._hold_behind()
         elif self._reader.arrived or self._malformed is not None:
             self._next()
-        elif not begun:
+        elif self._reader.amid and not begun:
             self._deadline = self._loop.time() + self._serving.limits.head_timeout
 
     def eof_received(self) -> None:
