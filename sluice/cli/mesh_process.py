@@ -14,6 +14,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from sluice.isolate.process import dying_with_us
+
 GRACE = 10.0
 """Seconds that a service has to stop after SIGTERM."""
 
@@ -85,6 +87,7 @@ class MeshProcess:
         async with _output() as (output, write_end):
             try:
                 process = await asyncio.create_subprocess_exec(
+                    *dying_with_us("TERM"),
                     *self.argv,
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=write_end,

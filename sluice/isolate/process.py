@@ -16,13 +16,13 @@ from pathlib import Path
 _LINE = 8 * 1024
 
 
-def _dying_with_us() -> list[str]:
-    """A prefix that makes the kernel kill the child when we die, however we die: prctl(2).
+def dying_with_us(signal_name: str) -> list[str]:
+    """A prefix that makes the kernel signal the child when we die, however we die: prctl(2).
 
     An exec, not a `preexec_fn`: gRPC's threads make code between fork and exec unsafe.
     """
     setpriv = shutil.which("setpriv")
-    return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
+    return [setpriv, "--pdeathsig", signal_name, "--"] if setpriv else []
 
 
 class ChildProcess:
@@ -47,7 +47,7 @@ class ChildProcess:
     ) -> ChildProcess:
         """Start `arguments` in `folder`. `on_line` gets each line it prints, 8 KiB at most."""
         process = await asyncio.create_subprocess_exec(
-            *_dying_with_us(),
+            *dying_with_us("KILL"),
             *arguments,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=PIPE,

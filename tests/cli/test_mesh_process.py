@@ -192,10 +192,10 @@ async def test_line_over_the_limit_is_dropped(output: Output) -> None:
 
 
 async def test_failure_to_start_the_program_leaks_nothing(output: Output) -> None:
-    """A program that does not exist is an error, and the pipe is closed."""
+    """A program that cannot be started is an error, and the pipe is closed."""
     before = open_files()
-    service = MeshProcess("x", ["/nonexistent"], {}, lambda *_: None, lambda _: None)
-    with pytest.raises(FileNotFoundError):
+    service = MeshProcess("x", ["null\0byte"], {}, lambda *_: None, lambda _: None)
+    with pytest.raises(ValueError, match="null byte"):
         await service.run()
     await asyncio.sleep(0)
     assert open_files() == before
