@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Awaitable, Callable
+from time import monotonic
 from typing import NamedTuple, TypeAlias
 
 from sluice.bundle.validate import is_name, is_namespace
@@ -49,7 +49,7 @@ class Answers:
     async def get(self, name: Name) -> str:
         """The digest. Raises what `read` raises."""
         kept = self._kept.get(name)
-        if kept is None or kept.until <= time.monotonic():
+        if kept is None or kept.until <= monotonic():
             if not (is_name(name[1]) and (is_namespace(name[0]) or not name[0])):
                 raise no_worker(*name)
             kept = await self._flight.get(name)
@@ -88,7 +88,7 @@ class Answers:
         except SluiceError as error:
             if error.reason in _NOT_FOUND:
                 return _fresh(error)
-            kept, now = self._kept.get(name), time.monotonic()
+            kept, now = self._kept.get(name), monotonic()
             if kept is None or kept.stale_until <= now:
                 raise
             _log.warning("registry: %s; going by what it said last of %s/%s", error, *name)
@@ -96,5 +96,5 @@ class Answers:
 
 
 def _fresh(answer: str | SluiceError) -> _Kept:
-    until = time.monotonic() + TTL
+    until = monotonic() + TTL
     return _Kept(until, until + STALE, answer)
