@@ -1,0 +1,180 @@
+"""What a contract test runs against: a service in this process, or one that is deployed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc.aio
+
+from sluice.bundle.digest import digest
+from sluice.mesh import errors, exchange
+from sluice.mesh.channel import dial
+from sluice.mesh.env import Address, Environment
+from sluice.mesh.server import GrpcServer
+from sluice.pb import (
+    outbound_pb2,
+    outbound_pb2_grpc,
+    registry_pb2,
+    registry_pb2_grpc,
+    userworker_pb2,
+    userworker_pb2_grpc,
+    worker_pb2,
+)
+from sluice.wire.body import Whole, read_all
+from sluice.wire.errors import Reason, SluiceError
+from sluice.wire.messages import Request, Response
+
+NAMESPACE = "contract"
+
+
+def deployed(service: str) -> Address | None:
+    """Where `SLUICE_CONTRACT_<SERVICE>` says that the service is."""
+    env = Environment(os.environ)
+    name = f"CONTRACT_{service.upper()}"
+    return env.address(name, None) if env.text(name, "") else None
+
+
+def es_module(source: str, **bindings: Any) -> worker_pb2.Bundle:
+    """A bundle with one ES module."""
+    module = worker_pb2.Module(
+        name="index.js", kind=worker_pb2.Module.KIND_ES_MODULE, content=source.encode()
+    )
+    return worker_pb2.Bundle(
+        main_module="index.js", modules=[module], compatibility_date="2026-01-01", **bindings
+    )
+
+
+@dataclass
+class FakeRegistry(registry_pb2_grpc.RegistryServiceServicer):
+    """Stands for the dispatcher: knows the Workers that a test gives it."""
+
+    current: dict[tuple[str, str], str] = field(default_factory=dict)
+    bundles: dict[str, worker_pb2.Bundle] = field(default_factory=dict)
+
+    async def PutWorker(
+        self, request: registry_pb2.PutWorkerRequest, _: Any
+    ) -> registry_pb2.PutWorkerResponse:
+        name = digest(request.bundle)
+        self.bundles[name] = request.bundle
+        self.current[request.worker.dispatch_namespace, request.worker.name] = name
+        return registry_pb2.PutWorkerResponse()
+
+    async def CreateNamespace(
+        self, _: registry_pb2.CreateNamespaceRequest, __: Any
+    ) -> registry_pb2.CreateNamespaceResponse:
+        return registry_pb2.CreateNamespaceResponse()
+
+    async def ResolveWorker(
+        self, request: registry_pb2.ResolveWorkerRequest, context: Any
+    ) -> registry_pb2.ResolveWorkerResponse:
+        worker = (request.worker.dispatch_namespace, request.worker.name)
+        if worker not in self.current:
+            await errors.abort(context, SluiceError(Reason.WORKER_NOT_FOUND, f"no {worker}"))
+        return registry_pb2.ResolveWorkerResponse(digest=self.current[worker])
+
+    async def GetBundle(
+        self, request: registry_pb2.GetBundleRequest, context: Any
+    ) -> registry_pb2.GetBundleResponse:
+        if request.digest not in self.bundles:
+            await errors.abort(context, SluiceError(Reason.WORKER_NOT_FOUND, request.digest))
+        return registry_pb2.GetBundleResponse(bundle=self.bundles[request.digest])
+
+
+class FakeOutbound(outbound_pb2_grpc.OutboundServiceServicer):
+    """Stands for the outbound service: keeps each subrequest, and echoes it."""
+
+    def __init__(self) -> None:
+        self.received: list[tuple[outbound_pb2.Subrequest, Request]] = []
+        self._served = exchange.Served(
+            "test", self._serve, outbound_pb2.OutboundFetchResponse, "subrequest"
+        )
+
+    async def _serve(self, opening: outbound_pb2.Subrequest, request: Request, _: Any) -> Response:
+        self.received.append((opening, request))
+        body = await read_all(request.body, 1 << 20)
+        return Response(200, body=Whole(body or request.url.encode()))
+
+    async def OutboundFetch(self, request: Any, context: Any) -> None:
+        await self._served.answer(request, context)
+
+    async def OutboundFetchStream(self, _: Any, context: Any) -> None:
+        await self._served.answer_stream(context)
+
+
+class FakeUserWorker(userworker_pb2_grpc.UserWorkerServiceServicer):
+    """Stands for the userworker service: keeps each invocation, and echoes it."""
+
+    def __init__(self) -> None:
+        self.received: list[tuple[userworker_pb2.Invocation, Request]] = []
+        self._served = exchange.Served(
+            "test", self._serve, userworker_pb2.InvokeResponse, "invocation"
+        )
+
+    async def _serve(
+        self, opening: userworker_pb2.Invocation, request: Request, _: Any
+    ) -> Response:
+        self.received.append((opening, request))
+        return Response(200, body=Whole(request.url.encode()))
+
+    async def Invoke(self, request: Any, context: Any) -> None:
+        await self._served.answer(request, context)
+
+    async def InvokeStream(self, _: Any, context: Any) -> None:
+        await self._served.answer_stream(context)
+
+
+@asynccontextmanager
+async def serving(add: Any, servicer: object, name: str) -> AsyncIterator[Address]:
+    """A peer on loopback."""
+    server = GrpcServer(Address("127.0.0.1", 0), allow_plaintext=False)
+    server.add(add, servicer, name)
+    address = await server.start()
+    try:
+        yield address
+    finally:
+        await server.stop(0)
+
+
+@dataclass
+class Target:
+    """The service under test."""
+
+    channel: grpc.aio.Channel
+    address: Address
+    registry: registry_pb2_grpc.RegistryServiceStub
+    metadata: tuple[tuple[str, str], ...] = ()
+
+    async def deploy(
+        self, name: str, bundle: worker_pb2.Bundle | str, namespace: str = NAMESPACE
+    ) -> None:
+        """Make a Worker known to the service."""
+        await self.registry.PutWorker(
+            registry_pb2.PutWorkerRequest(
+                worker=worker_pb2.Worker(dispatch_namespace=namespace, name=name),
+                bundle=es_module(bundle) if isinstance(bundle, str) else bundle,
+            ),
+            metadata=self.metadata,
+        )
+
+
+@asynccontextmanager
+async def connected(
+    address: Address, registry: Address, variables: Mapping[str, str] = os.environ
+) -> AsyncIterator[Target]:
+    """A target at `address`, whose Workers are put into the registry at `registry`."""
+    token = variables.get("SLUICE_API_TOKEN")
+    metadata = (("authorization", f"Bearer {token}"),) if token else ()
+    async with dial(address) as channel, dial(registry) as registry_channel:
+        stub = registry_pb2_grpc.RegistryServiceStub(registry_channel)
+        try:
+            await stub.CreateNamespace(
+                registry_pb2.CreateNamespaceRequest(name=NAMESPACE), metadata=metadata
+            )
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.ALREADY_EXISTS:
+                raise
+        yield Target(channel, address, stub, metadata)
