@@ -17,6 +17,7 @@ from sluice.http1.server import Exchange, Peer, Server
 from sluice.isolate import workerd
 from sluice.isolate.invocation import Invocation
 from sluice.isolate.process import ChildProcess
+from sluice.isolate.version import Version
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request, Response
 
@@ -36,8 +37,8 @@ class Isolate:
     Tokens are known to one isolate only: one that leaks is of no use in another.
     """
 
-    def __init__(self, digest: str, folder: Path, output: Callable[[str], None]) -> None:
-        self.digest = digest
+    def __init__(self, version: Version, folder: Path, output: Callable[[str], None]) -> None:
+        self.version = version
         self.in_flight: dict[str, Invocation[Any]] = {}
         self.last_used = time.monotonic()
         self.dead = asyncio.Event()
@@ -53,7 +54,7 @@ class Isolate:
     @classmethod
     async def start(
         cls,
-        digest: str,
+        version: Version,
         config: Mapping[str, bytes],
         runtime: workerd.Runtime,
         on_subrequest: OnSubrequest,
@@ -62,7 +63,7 @@ class Isolate:
     ) -> Isolate:
         """Start a process with `config`. It may be sent requests at once."""
         folder = Path(tempfile.mkdtemp(prefix="i-", dir=runtime.folder))
-        isolate = cls(digest, folder, output)
+        isolate = cls(version, folder, output)
         try:
             for name, content in config.items():
                 (folder / name).write_bytes(content)

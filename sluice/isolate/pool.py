@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from sluice.isolate.isolate import Isolate
+from sluice.isolate.version import Version
 from sluice.wire.errors import Reason, SluiceError
 
 _TICK = 0.05
@@ -33,33 +34,33 @@ class PoolConfig:
 
 
 class Pool:
-    """Isolates by digest, at most one of a digest taking requests."""
+    """Isolates by version, at most one of a version taking requests."""
 
-    def __init__(self, config: PoolConfig, start: Callable[[str], Awaitable[Isolate]]) -> None:
+    def __init__(self, config: PoolConfig, start: Callable[[Version], Awaitable[Isolate]]) -> None:
         self._config = config
         self._start = start
-        self._isolates: dict[str, Isolate] = {}
-        self._starting: dict[str, asyncio.Task[Isolate]] = {}
+        self._isolates: dict[Version, Isolate] = {}
+        self._starting: dict[Version, asyncio.Task[Isolate]] = {}
         self._retired: set[Isolate] = set()
         self._closing: set[asyncio.Task[None]] = set()
         self._ticker: asyncio.Task[None] | None = None
         self._open = True
 
-    async def acquire(self, digest: str) -> tuple[Isolate, bool]:
-        """The isolate of `digest`, and whether it was started for this call.
+    async def acquire(self, version: Version) -> tuple[Isolate, bool]:
+        """The isolate of `version`, and whether it was started for this call.
 
         Raises `LOAD_SHED` where the pool is full of busy isolates, or is closed.
         """
-        isolate = self._isolates.get(digest)
+        isolate = self._isolates.get(version)
         if isolate is not None and not isolate.dead.is_set():
             return isolate, False
         if not self._open:
             raise SluiceError(Reason.LOAD_SHED, "the service is stopping")
-        task = self._starting.get(digest)
+        task = self._starting.get(version)
         if task is None:
             self._make_room()
-            task = asyncio.create_task(self._start_one(digest))
-            self._starting[digest] = task
+            task = asyncio.create_task(self._start_one(version))
+            self._starting[version] = task
         return await asyncio.shield(task), True
 
     def begin(self) -> None:
@@ -80,13 +81,13 @@ class Pool:
     def __len__(self) -> int:
         return len(self._isolates) + len(self._starting)
 
-    async def _start_one(self, digest: str) -> Isolate:
+    async def _start_one(self, version: Version) -> Isolate:
         try:
-            isolate = await self._start(digest)
-            self._isolates[digest] = isolate
+            isolate = await self._start(version)
+            self._isolates[version] = isolate
             return isolate
         finally:
-            del self._starting[digest]
+            del self._starting[version]
 
     def _make_room(self) -> None:
         """Evict the least recently used idle isolate, where there is no room for one more."""
@@ -100,8 +101,8 @@ class Pool:
         self._remove(min(idle, key=lambda isolate: isolate.last_used))
 
     def _remove(self, isolate: Isolate) -> None:
-        if self._isolates.get(isolate.digest) is isolate:
-            del self._isolates[isolate.digest]
+        if self._isolates.get(isolate.version) is isolate:
+            del self._isolates[isolate.version]
         self._retired.discard(isolate)
         self._stop(isolate)
 
@@ -138,4 +139,4 @@ class Pool:
         elif unused > self._config.idle:
             self._remove(isolate)
         elif isolate.resident_bytes() > self._config.recycle_bytes:
-            self._retired.add(self._isolates.pop(isolate.digest))
+            self._retired.add(self._isolates.pop(isolate.version))

@@ -13,6 +13,7 @@ from sluice.isolate.invocation import Invocation
 from sluice.isolate.isolate import Isolate
 from sluice.isolate.output import Output
 from sluice.isolate.pool import Pool, PoolConfig
+from sluice.isolate.version import Version, version_of
 from sluice.mesh import attributes, logs
 from sluice.pb import worker_pb2
 from sluice.wire.body import Watched
@@ -50,7 +51,6 @@ class Runner(Generic[Detail]):
         self._config_of = config_of
         self._on_subrequest = on_subrequest
         self._pool = Pool(config.pool, self._start)
-        self._workers: dict[str, worker_pb2.Worker] = {}
 
     def begin(self) -> None:
         """Start looking after the isolates."""
@@ -85,8 +85,7 @@ class Runner(Generic[Detail]):
     async def _respond(
         self, invocation: Invocation[Detail], request: Request, said: Mapping[str, str]
     ) -> tuple[Response, Isolate]:
-        self._workers[invocation.worker.digest] = invocation.worker
-        isolate, cold = await self._pool.acquire(invocation.worker.digest)
+        isolate, cold = await self._pool.acquire(version_of(invocation.worker))
         invocation.span.set(attributes.COLD_START, cold)
         try:
             async with asyncio.timeout(self._config.wall_time):
@@ -109,23 +108,22 @@ class Runner(Generic[Detail]):
             raise
         return response, isolate
 
-    async def _start(self, digest: str) -> Isolate:
-        worker = self._workers[digest]
-        bundle = await self._bundle(digest)
+    async def _start(self, version: Version) -> Isolate:
+        bundle = await self._bundle(version.digest)
 
         def output(line: str) -> None:
-            self.output.add((worker.dispatch_namespace, worker.name), digest, line)
+            self.output.add((version.dispatch_namespace, version.name), version.digest, line)
             logs.emit(
                 "console",
                 {
-                    attributes.DISPATCH_NAMESPACE: worker.dispatch_namespace,
-                    attributes.WORKER: worker.name,
+                    attributes.DISPATCH_NAMESPACE: version.dispatch_namespace,
+                    attributes.WORKER: version.name,
                     "line": line,
                 },
             )
 
         return await Isolate.start(
-            digest,
+            version,
             self._config_of(bundle, self._config.runtime),
             self._config.runtime,
             self._receive,

@@ -111,3 +111,13 @@ async def test_large_isolate_is_recycled_without_failing_a_request(
     hold.set()
     assert (await first)[0] == 204
     await asyncio.wait_for(isolate.dead.wait(), 10)
+
+
+async def test_same_code_of_two_customers_is_two_isolates(make_workers: MakeWorkers) -> None:
+    """Two Workers whose bundles are the same share no isolate, and so no memory."""
+    workers = make_workers()
+    source = """let count = 0;
+        export default { fetch() { return new Response(String(++count)) } }"""
+    assert await workers.fetch(source, name="one") == (200, "1")
+    assert await workers.fetch(source, name="two") == (200, "1")
+    assert await workers.fetch(source, name="one") == (200, "2")

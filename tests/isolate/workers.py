@@ -49,13 +49,19 @@ class Workers:
         url: str = "http://acme.example.com/",
         *,
         detail: str = "d",
+        name: str = "acme",
         limits: Limits | None = None,
         said: dict[str, str] | None = None,
         request: Request | None = None,
     ) -> tuple[int, str]:
         """Status and text of the answer of a Worker with that source."""
         response = await self.start(
-            source, request or Request("GET", url), detail=detail, limits=limits, said=said
+            source,
+            request or Request("GET", url),
+            detail=detail,
+            name=name,
+            limits=limits,
+            said=said,
         )
         body = await read_all(response.body, 1 << 20)
         assert body is not None
@@ -67,6 +73,7 @@ class Workers:
         request: Request,
         *,
         detail: str = "d",
+        name: str = "acme",
         limits: Limits | None = None,
         said: dict[str, str] | None = None,
     ) -> Response:
@@ -74,7 +81,7 @@ class Workers:
         digest = source if isinstance(source, str) else str(id(source))
         self.bundles[digest] = bundle_of(source) if isinstance(source, str) else source
         invocation = Invocation(
-            worker_pb2.Worker(dispatch_namespace="ns", name="acme", digest=digest),
+            worker_pb2.Worker(dispatch_namespace="ns", name=name, digest=digest),
             detail,
             tracing.start("test", Kind.INTERNAL, None),
             limits or Limits(),
