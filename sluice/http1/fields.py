@@ -20,6 +20,7 @@ MAX_NAME = 256
 
 _OF_THE_CONNECTION = header_list.FRAMING | header_list.HOP_BY_HOP | {"expect"}
 _USUAL_OPTIONS = frozenset({"close", "keep-alive", "upgrade"}) | header_list.HOP_BY_HOP
+_PLAIN, _OWN, _CONTROL = range(3)
 _LONGEST_LENGTH = 18
 
 
@@ -34,15 +35,13 @@ class Fields:
     own: dict[str, list[bytes]]
     """Those of this connection only: framing, hop-by-hop and `expect`."""
 
-    def options(self) -> set[str]:
-        """The lowercase options of `connection`."""
-        values = self.own.get("connection")
-        return _tokens(values) if values else set()
+    def closes(self) -> bool:
+        """Whether the connection ends with this message."""
+        return "connection" in self.own and "close" in _tokens(self.own["connection"])
 
     def body_length(self) -> tuple[int | None, bool]:
         """What `content-length` says, and whether the body is chunked (RFC 9112 section 6)."""
-        own = self.own
-        codings, lengths = own.get("transfer-encoding"), own.get("content-length")
+        codings, lengths = self.own.get("transfer-encoding"), self.own.get("content-length")
         if codings:
             if lengths:
                 raise MalformedError(400, "both content-length and transfer-encoding")
@@ -57,40 +56,45 @@ class Fields:
         return int(digits), False
 
 
-def sort(lines: list[Line], max_head: int, start: int = 0) -> Fields:
-    """The header section that `lines` make, after a start line of `start` bytes.
+def sort(lines: list[Line]) -> Fields:
+    """The header section that `lines` make. Drops what `headers.carried` drops.
 
-    Drops what `headers.carried` drops. Raises `MalformedError` where it is too large, or where a
-    control header is there twice.
+    Raises `MalformedError` where a control header is there twice.
     """
     plain: list[Header] = []
     control: dict[str, str] = {}
     own: dict[str, list[bytes]] = {}
-    size = start
     for raw, padded in lines:
-        size += len(raw) + len(padded) + 4
-        name, value = _name(raw), padded.rstrip(b" \t")
-        if name in _OF_THE_CONNECTION:
-            own.setdefault(name, []).append(value)
-        elif not name.startswith(header_list.CONTROL_PREFIX):
+        name, use = _known(raw)
+        value = padded.rstrip(b" \t")
+        if use == _PLAIN:
             plain.append((name, value))
+        elif use == _OWN:
+            own.setdefault(name, []).append(value)
         elif name in control:
             raise MalformedError(400, f"{name} is there twice")
         else:
             control[name] = value.decode("latin-1")
-    if size > max_head:
-        raise MalformedError(431, f"the head is longer than {max_head} bytes")
     if "connection" in own and (named := _tokens(own["connection"]) - _USUAL_OPTIONS):
         plain = [header for header in plain if header[0] not in named]
     return Fields(plain, control, own)
 
 
+def check_size(start: int, lines: list[Line], limit: int) -> None:
+    """Raise `MalformedError` for a head of more than `limit` bytes, `start` of them a target."""
+    if start + sum(len(name) + len(value) + 4 for name, value in lines) > limit:
+        raise MalformedError(431, f"the head is longer than {limit} bytes")
+
+
 @lru_cache(maxsize=1024)
-def _name(raw: bytes) -> str:
-    """The lowercase name. Cached, because nearly all names are the same few."""
+def _known(raw: bytes) -> tuple[str, int]:
+    """Lowercase name, and what it is for. Cached, because nearly all names are the same few."""
     if len(raw) > MAX_NAME:
         raise MalformedError(431, f"a header name is longer than {MAX_NAME} bytes")
-    return raw.decode("ascii").lower()
+    name = raw.decode("ascii").lower()
+    if name in _OF_THE_CONNECTION:
+        return name, _OWN
+    return name, _CONTROL if name.startswith(header_list.CONTROL_PREFIX) else _PLAIN
 
 
 def _tokens(values: list[bytes]) -> set[str]:

@@ -38,12 +38,15 @@ def request_head(
     Raises `INVALID_REQUEST` for what HTTP/1.1 cannot carry. Drops headers that look like control.
     """
     host = target.authority(url)
-    if not _METHOD.fullmatch(method) or method == "CONNECT":
+    if not _is_method(method):
         raise SluiceError(Reason.INVALID_REQUEST, f"method: {method[:32]!r} cannot be asked for")
     parts = [f"{method} {url} HTTP/1.1\r\nhost: {host}\r\n".encode()]
     try:
-        _add(parts, (h for h in headers if not h[0].startswith(header_list.CONTROL_PREFIX)))
-        _add(parts, ((name, value.encode("ascii")) for name, value in control.items()))
+        for name, value in headers:
+            if (beginning := _plain(name)) is not None:
+                parts += (beginning, value, b"\r\n")
+        for name, text in control.items():
+            parts += (_beginning(name), text.encode("ascii"), b"\r\n")
         return _head(parts, framing)
     except ValueError as error:
         raise SluiceError(Reason.INVALID_REQUEST, f"headers: {error}") from error
@@ -58,15 +61,11 @@ def response_head(status: int, headers: Iterable[Header], framing: bytes) -> byt
         raise SluiceError(Reason.INVALID_RESPONSE, f"status: {status} is not between 200 and 599")
     parts = [_STATUS_LINES.get(status) or f"HTTP/1.1 {status} \r\n".encode()]
     try:
-        _add(parts, headers)
+        for name, value in headers:
+            parts += (_beginning(name), value, b"\r\n")
         return _head(parts, framing)
     except ValueError as error:
         raise SluiceError(Reason.INVALID_RESPONSE, f"headers: {error}") from error
-
-
-def _add(parts: list[bytes], headers: Iterable[Header]) -> None:
-    for name, value in headers:
-        parts += (_beginning(name), value, b"\r\n")
 
 
 def _head(parts: list[bytes], framing: bytes) -> bytes:
@@ -76,6 +75,17 @@ def _head(parts: list[bytes], framing: bytes) -> bytes:
     if lines.count(b"\n") != written or lines.count(b"\r") != written or b"\0" in lines:
         raise ValueError("a value has a CR, LF or NUL")
     return b"%b%b\r\n" % (lines, framing)
+
+
+@lru_cache(maxsize=64)
+def _is_method(method: str) -> bool:
+    return method != "CONNECT" and _METHOD.fullmatch(method) is not None
+
+
+@lru_cache(maxsize=1024)
+def _plain(name: str) -> bytes | None:
+    """As `_beginning`, or None for what only `control` may say."""
+    return None if name.startswith(header_list.CONTROL_PREFIX) else _beginning(name)
 
 
 @lru_cache(maxsize=1024)

@@ -25,8 +25,8 @@ class Outgoing:
     """The body's bytes at hand, framed."""
     rest: Body | None
     """The rest of the body. None: `data` completes it."""
-    left: int | None
-    """Bytes that the rest must have. None: it says itself where it ends."""
+    length: int | None
+    """Bytes that all of it must have. None: it says itself where it ends."""
     chunked: bool
     closes: bool
     """Whether the connection ends with this message."""
@@ -110,8 +110,7 @@ def _outgoing(
     chunked: bool,
     closes: bool = False,
 ) -> Outgoing:
-    left = None if length is None else length - len(data)
-    return Outgoing(head, chunk(data) if chunked else data, rest, left, chunked, closes)
+    return Outgoing(head, chunk(data) if chunked else data, rest, length, chunked, closes)
 
 
 class WrongLengthError(SluiceError):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import httptools
 
 from sluice.http1.exchange import Exchange, Peer
-from sluice.http1.fields import Fields, Line, sort
+from sluice.http1.fields import Fields, Line, check_size, sort
 from sluice.http1.incoming import Incoming
 from sluice.http1.limits import Limits
 from sluice.http1.malformed import MalformedError, read_error
@@ -54,6 +54,7 @@ class RequestReader:
         self.amid = False
         """Whether a head has begun and not ended."""
         self._limits = limits
+        self._max_headers = limits.max_headers
         self._scheme = scheme
         self._peer = peer
         self._new_body = new_body
@@ -62,6 +63,7 @@ class RequestReader:
         self._lines: list[Line] = []
         self._keep_alive = True
         self._framing = 0
+        self._fed = 0
         self._skipped: bytes | None = None
         self._priming = False
 
@@ -69,7 +71,8 @@ class RequestReader:
         """Read `data`. What it makes is in `arrived` and `body`."""
         if self.ended:
             return
-        self._framing += len(data)
+        self._fed = len(data)
+        self._framing += self._fed
         try:
             while data and not self.ended:
                 data = self._parse(data)
@@ -110,8 +113,8 @@ class RequestReader:
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header line, or after the head one trailer line, which is dropped."""
         self._lines.append((name, value))
-        if len(self._lines) > self._limits.max_headers:
-            raise MalformedError(431, f"more than {self._limits.max_headers} headers")
+        if len(self._lines) > self._max_headers:
+            raise MalformedError(431, f"more than {self._max_headers} headers")
 
     def on_headers_complete(self) -> None:
         """The end of a head."""
@@ -126,7 +129,9 @@ class RequestReader:
             raise MalformedError(405, "CONNECT is not served")
         if version not in ("1.1", "1.0"):
             raise MalformedError(505, f"HTTP/{version} is not served")
-        fields = sort(lines, self._limits.max_head, len(target))
+        if self._framing + self._fed > self._limits.max_head:
+            check_size(len(target), lines, self._limits.max_head)
+        fields = sort(lines)
         url = url_of(target.decode("latin-1"), fields.own.get("host", []), self._scheme)
         self._arrive(method, url, fields, modern=version == "1.1")
 
@@ -157,7 +162,7 @@ class RequestReader:
             upgrade = b",".join(fields.own["upgrade"]).decode("latin-1").lower()
             self._skip_body(length, chunked=chunked)
         self.body = body
-        self._keep_alive = modern and "close" not in fields.options()
+        self._keep_alive = modern and not fields.closes()
         request = Request(method, url, fields.headers, body or _EMPTY, length)
         exchange = Exchange(request, fields.control, self._peer, upgrade)
         expects = modern and _expects(fields)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import httptools
 
-from sluice.http1.fields import Fields, Line, sort
+from sluice.http1.fields import Fields, Line, check_size, sort
 from sluice.http1.incoming import Incoming
 from sluice.http1.malformed import MalformedError, read_error
 from sluice.wire.body import Whole
@@ -85,9 +85,11 @@ class ResponseReader:
             return
         if not 200 <= status <= 599:
             raise MalformedError(502, f"status {status}")
-        fields = sort(lines, self._max_head)
+        if self._framing > self._max_head:
+            check_size(0, lines, self._max_head)
+        fields = sort(lines)
         self.control = fields.control
-        self.reusable = version == "1.1" and "close" not in fields.options()
+        self.reusable = version == "1.1" and not fields.closes()
         self._begin(status, fields)
 
     def on_body(self, data: bytes) -> None:

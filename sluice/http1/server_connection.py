@@ -157,15 +157,17 @@ class ServerConnection(Connection):
         self._closing = True
         self.out.abort()
 
+    def _fail_body(self, why: str) -> None:
+        if self._reader.body is not None:
+            self._reader.body.fail(SluiceError(Reason.BODY_CUT_SHORT, why))
+
     def _gone(self) -> None:
         if self._left:
             return
         self._left = True
-        if self._reader.body is not None:
-            self._reader.body.fail(
-                SluiceError(Reason.BODY_CUT_SHORT, "the client left before the end of the body")
-            )
+        self._fail_body("the client left before the end of its request")
         if self._task is not None:
+            self._task.add_done_callback(self._serving.tasks.discard)
             self._task.cancel()
 
     def _refuse_later(self, malformed: MalformedError) -> None:
@@ -189,7 +191,6 @@ class ServerConnection(Connection):
             self._now = arrived
             self._task = self._loop.create_task(self._serve(arrived))
             self._serving.tasks.add(self._task)
-            self._task.add_done_callback(self._serving.tasks.discard)
             self._hold_behind()
         elif self._malformed is not None:
             self._refuse(self._malformed)
@@ -224,7 +225,8 @@ class ServerConnection(Connection):
             response, message = await self._respond(arrived)
             self._started = True
             self.out.start(message)
-            await self.out.finish(message)
+            if message.rest is not None:
+                await self.out.finish(message)
             if self.out.full:
                 await self.out.drain()
             keep_alive = not message.closes
@@ -241,7 +243,8 @@ class ServerConnection(Connection):
 
     def _break_off(self) -> None:
         """End a response that cannot be completed. What is left to do is not cancelled with it."""
-        self._task = None
+        self._fail_body("the response was cut short")
+        self._left = True
         self.abort()
 
     async def _respond(self, arrived: Arrived) -> tuple[Response, Outgoing]:
@@ -271,13 +274,13 @@ class ServerConnection(Connection):
 
     def _served(self, arrived: Arrived, *, keep_alive: bool) -> None:
         """Go on to the next request, unless this was the last of the connection."""
+        if self._task is not None:
+            self._serving.tasks.discard(self._task)
         self._task = self._now = None
         if self._left or self._closing:
             return
-        if arrived.body is not None and arrived.unread:
-            arrived.body.fail(
-                SluiceError(Reason.BODY_CUT_SHORT, "the response ended before the request")
-            )
+        if arrived.unread:
+            self._fail_body("the response ended before the request")
             self._linger()
         elif not keep_alive or self._serving.closing:
             self.close()

@@ -39,20 +39,20 @@ class Writer:
 
     async def finish(self, message: Outgoing) -> None:
         """Write the rest of the body as it comes. Raises what the body raises."""
-        left = message.left
+        if message.rest is None:
+            return
+        sent = len(message.data)
         if self.full:
             await self.drain()
-        if message.rest is not None:
-            async for data in message.rest:
-                if left is not None:
-                    left -= len(data)
-                    if left < 0:
-                        break
-                self._transport.write(chunk(data) if message.chunked else data)
-                if self.full:
-                    await self.drain()
-        if left and message.rest is not None:
-            raise WrongLengthError(message.left or 0, (message.left or 0) - left)
+        async for data in message.rest:
+            sent += len(data)
+            if message.length is not None and sent > message.length:
+                break
+            self._transport.write(chunk(data) if message.chunked else data)
+            if self.full:
+                await self.drain()
+        if message.length is not None and sent != message.length:
+            raise WrongLengthError(message.length, sent)
         if message.chunked:
             self._transport.write(LAST_CHUNK)
 
