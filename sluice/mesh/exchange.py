@@ -191,26 +191,24 @@ class Served:
 
     async def answer(self, message: Any, context: Any) -> None:
         """Serve a call of the whole shape, whose request is `message`."""
-        with self._span(context) as span:
-            try:
+        try:
+            with self._span(context) as span:
                 await self._answer(message, Whole(message.body), context, span)
-            except SluiceError as error:
-                span.fail(error)
-                await errors.abort(context, error)
+        except SluiceError as error:
+            await errors.abort(context, error)
 
     async def answer_stream(self, context: Any) -> None:
         """Serve a call of the streamed shape."""
-        with self._span(context) as span:
-            try:
+        try:
+            with self._span(context) as span:
                 first = await context.read()
                 if first is grpc.aio.EOF:
                     raise SluiceError(
                         Reason.INVALID_REQUEST, "the call ended before its first message"
                     )
                 await self._answer(first, _IncomingBody(context, first), context, span)
-            except SluiceError as error:
-                span.fail(error)
-                await errors.abort(context, error)
+        except SluiceError as error:
+            await errors.abort(context, error)
 
     def _span(self, context: Any) -> Span:
         metadata = dict(context.invocation_metadata())

@@ -64,6 +64,33 @@ async def test_one_tree(short_folder: Path, origin: Origin) -> None:
     assert cold == [True] * 3 or sorted(cold) == [False, True, True, True]
 
 
+async def test_failure_is_in_every_span(short_folder: Path) -> None:
+    """A Worker that throws fails its span and those above it, each by its reason."""
+    collector = Collector()
+    variables = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{await collector.start()}",
+        "OTEL_BSP_SCHEDULE_DELAY": "100",
+    }
+    async with running(short_folder, **variables) as mesh:
+        await mesh.deploy(
+            "acme", "export default { fetch() { throw new Error('a secret') } }", "production"
+        )
+        assert (await mesh.get("acme.example.com"))[0] == 500
+        spans = await collector.wait(
+            lambda spans: any(span.parent_id == "" for span in spans) and len(spans) == 5, 10
+        )
+    await collector.stop()
+    failed = {(span.name, span.kind): span.attributes.get("error.type") for span in spans}
+    assert failed == {
+        ("GET", "server"): None,  # the dispatch Worker caught it
+        ("dispatch Worker dispatch", "internal"): None,
+        ("sluice.v1.UserWorkerService/Invoke", "client"): "WORKER_EXCEPTION",
+        ("sluice.v1.UserWorkerService/Invoke", "server"): "WORKER_EXCEPTION",
+        ("user Worker acme", "internal"): "WORKER_EXCEPTION",
+    }
+    assert "a secret" not in str(spans)
+
+
 @pytest.mark.parametrize(("header", "kept"), [("garbage", False), (None, False)])
 async def test_log_line_has_a_trace_without_tracing(
     mesh: Mesh, origin: Origin, header: str | None, kept: bool

@@ -177,9 +177,10 @@ async def test_response_cut_short_is_cut_short(peer: Any) -> None:
 
 async def test_request_cut_short_is_cut_short(peer: Any) -> None:
     """A request that breaks off here never ends cleanly at the far side."""
-    cut = asyncio.Event()
+    began, cut = asyncio.Event(), asyncio.Event()
 
     async def serve(_: Any, request: Request, __: Span) -> Response:
+        began.set()
         try:
             await read_all(request.body, 1000)
         except BaseException:
@@ -191,6 +192,7 @@ async def test_request_cut_short_is_cut_short(peer: Any) -> None:
     stream = Stream()
     await stream.queue.put(b"one")
     calling = asyncio.create_task(peer.call(Request("POST", "http://a.test/", body=stream)))
+    await began.wait()
     await stream.queue.put(SluiceError(Reason.BODY_CUT_SHORT, "the client left"))
     with pytest.raises(SluiceError, match="the client left"):
         await calling

@@ -19,6 +19,13 @@ export const headerJson = (value) =>
     (c) => "\\u" + c.charCodeAt(0).toString(16).padStart(4, "0"),
   );
 
+/** A stack without the frames of this file and of the runtime below it. */
+const ownFrames = (stack) =>
+  stack
+    .split("\n")
+    .filter((line) => !/__sluice_|\(cloudflare:/.test(line))
+    .join("\n");
+
 /** The response that tells the host what was thrown. */
 export function thrown(error, kind = "exception") {
   const isError = error instanceof Error || typeof error?.message === "string";
@@ -27,7 +34,7 @@ export function thrown(error, kind = "exception") {
     name: isError ? String(error.name) : "Error",
     message: (isError ? String(error.message) : String(error)).slice(0, 2048),
   };
-  if (isError && error.stack) console.error(String(error.stack));
+  if (isError && error.stack) console.error(ownFrames(String(error.stack)));
   return new Response(null, { status: 500, headers: { [ERROR]: headerJson(description) } });
 }
 
