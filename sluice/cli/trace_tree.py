@@ -117,10 +117,8 @@ def _label(span: CollectedSpan) -> Text:
         (span.name, "bold red" if span.failed else "bold"),
         (f"  {span.service.removeprefix('sluice-')}", "cyan"),
         f"  {span.duration * 1000:.1f} ms",
-        (f"  {' '.join(said)}" if said else "", "dim"),
         (f"  {error}" if error else "", "red"),
-        no_wrap=True,
-        overflow="ellipsis",
+        (f"  {' '.join(said)}" if said else "", "dim"),
     )
 
 

@@ -32,10 +32,10 @@ def span(span_id: str, parent_id: str = "", **changes: Any) -> CollectedSpan:
     return CollectedSpan(**(values | changes))
 
 
-def printed(trace: Tree) -> str:
-    """What a file would get."""
+def printed(trace: Tree, width: int = WIDE) -> str:
+    """What a file would get, or a terminal of so many columns."""
     out = io.StringIO()
-    Console(file=out, width=WIDE).print(trace)
+    Console(file=out, width=width).print(trace)
     return out.getvalue()
 
 
@@ -58,8 +58,14 @@ def test_trace_is_a_tree_with_what_matters() -> None:
         "trace t",
         "└── span a  dispatcher  12.3 ms",
         "    ├── span c  outbound  12.3 ms  error",
-        f"    └── span b  outbound  12.3 ms  {shown}  DNS_ERROR",
+        f"    └── span b  outbound  12.3 ms  DNS_ERROR  {shown}",
     ]
+
+
+def test_narrow_terminal_gets_all_of_it() -> None:
+    """What does not fit is wrapped, not cut."""
+    trace = trace_tree.render(tree([span("a", attributes={"url.full": "x" * 100})]))
+    assert printed(trace, width=40).count("x") == 100
 
 
 def test_markup_in_a_name_is_not_obeyed() -> None:
