@@ -10,6 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
 
+import asyncpg
 import sqlalchemy
 from alembic import command
 from alembic.config import Config
@@ -27,6 +28,8 @@ _DRIVERS = {
     "postgresql": "postgresql+asyncpg",
     "postgres": "postgresql+asyncpg",
 }
+# OSError is also TimeoutError, and asyncpg's errors come as they are while it connects.
+_FAILURES = (sqlalchemy.exc.SQLAlchemyError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 _SCHEMA_LOCK = "sluice schema"
 
 
@@ -93,7 +96,7 @@ async def _guarded() -> AsyncIterator[None]:
     try:
         async with asyncio.timeout(DEADLINE):
             yield
-    except (sqlalchemy.exc.SQLAlchemyError, OSError) as error:  # OSError: also TimeoutError
+    except _FAILURES as error:
         cause = getattr(error, "orig", None) or error
         raise SluiceError(
             Reason.SERVICE_UNAVAILABLE, f"the registry's database: {cause or type(cause).__name__}"
@@ -101,28 +104,33 @@ async def _guarded() -> AsyncIterator[None]:
 
 
 def _engine(url: str) -> AsyncEngine:
-    try:
-        parsed = make_url(url)
-    except sqlalchemy.exc.ArgumentError as error:
-        raise ValueError("not a database URL") from error
-    driver = _DRIVERS.get(parsed.drivername.split("+")[0])
-    if driver is None:
-        raise ValueError(
-            f"expected sqlite:///<path> or postgresql://..., got {parsed.drivername}://"
-        )
-    parsed = parsed.set(drivername=driver)
+    parsed = _parsed(url)
     # Parameters are bundles, and those have secrets: never in an error or a log.
     options = {"hide_parameters": True, "pool_timeout": DEADLINE}
-    if driver != _DRIVERS["sqlite"]:
+    if parsed.get_backend_name() == "postgresql":
         connect = {"timeout": 10, "command_timeout": DEADLINE}
         return create_async_engine(parsed, pool_pre_ping=True, connect_args=connect, **options)
-    if parsed.database in (None, "", ":memory:"):
-        raise ValueError("sqlite:///<path> needs the path of a file")
-    _create_private(Path(parsed.database))
+    _create_private(Path(str(parsed.database)))
     engine = create_async_engine(parsed, **options)
     event.listen(engine.sync_engine, "connect", _set_up_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
+
+
+def _parsed(url: str) -> sqlalchemy.URL:
+    """The URL with the driver that is used here. Raises `ValueError`."""
+    try:
+        parsed = make_url(url)
+    except sqlalchemy.exc.ArgumentError as error:
+        raise ValueError("not a database URL") from error
+    kind = parsed.drivername.split("+")[0]
+    if kind not in _DRIVERS:
+        raise ValueError(f"expected sqlite:///<path> or postgresql://..., got {kind}://")
+    if kind == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise ValueError("sqlite:///<path> needs the path of a file")
+    # libpq's name; asyncpg has the same values by another.
+    query = {"ssl" if key == "sslmode" else key: value for key, value in parsed.query.items()}
+    return parsed.set(drivername=_DRIVERS[kind], query=query)
 
 
 def _create_private(path: Path) -> None:
@@ -134,7 +142,7 @@ def _create_private(path: Path) -> None:
 def _set_up_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # begin below says how to begin
     cursor = connection.cursor()
-    for pragma in ("busy_timeout = 10000", "journal_mode = WAL", "foreign_keys = ON"):
+    for pragma in ("busy_timeout = 5000", "journal_mode = WAL", "foreign_keys = ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

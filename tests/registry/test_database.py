@@ -54,7 +54,7 @@ async def test_sqlite_is_set_up(tmp_path: Path) -> None:
             for name in ("journal_mode", "foreign_keys", "busy_timeout")
         ]
     await database.aclose()
-    assert found == ["wal", 1, 10_000]
+    assert found == ["wal", 1, 5_000]
 
 
 async def test_reads_go_on_during_a_write(url: str) -> None:
@@ -115,6 +115,14 @@ async def test_a_database_that_cannot_be_opened_is_unavailable(tmp_path: Path) -
         with pytest.raises(SluiceError, match="the registry's database: ") as raised:
             await Database.open(url)
         assert raised.value.reason is Reason.SERVICE_UNAVAILABLE
+
+
+@pytest.mark.parametrize("option", ["", "&sslmode=prefer"])
+async def test_a_server_that_refuses_is_unavailable(postgresql: str, option: str) -> None:
+    """What PostgreSQL says is in the error, and libpq's `sslmode` is understood."""
+    with pytest.raises(SluiceError, match='database "gone" does not exist') as raised:
+        await Database.open(f"postgresql:///gone?host={postgresql}&user=sluice{option}")
+    assert raised.value.reason is Reason.SERVICE_UNAVAILABLE
 
 
 async def test_an_error_never_shows_a_secret(url: str) -> None:
