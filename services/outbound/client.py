@@ -145,7 +145,7 @@ class GuardedClient:
                 # An idle connection may be closed by the origin just as the request is sent.
                 is_stale = is_reused and isinstance(error, ServerDisconnectedError | ClientOSError)
                 if not (is_stale and resendable):
-                    raise no_response(error, destination.host) from error
+                    raise self._failure(error, destination.host) from error
             except BaseException:
                 exchange.abort()
                 raise
@@ -185,7 +185,10 @@ class GuardedClient:
             max_headers=MAX_HEADERS,
         )
         is_reused = protocol in self._used
-        self._used.add(protocol)
+        if not is_reused:
+            self._used.add(protocol)
+            if protocol.closed is not None:
+                protocol.closed.add_done_callback(_retrieve)
         exchange = Exchange(
             connection,
             protocol,
@@ -200,7 +203,7 @@ class GuardedClient:
         host, connector, initiator = destination
         while True:
             if self._closed:
-                raise SluiceError(Reason.SERVICE_UNAVAILABLE, "the outbound service is stopping")
+                raise _stopping()
             try:
                 connection = await connector.connect(initiator, [], self._timeout)
             except TimeoutError as error:
@@ -210,23 +213,30 @@ class GuardedClient:
                     host=host,
                 ) from error
             except EXPECTED as error:
-                raise no_response(error, host) from error
+                raise self._failure(error, host) from error
             protocol = connection.protocol
-            # An origin may speak unasked on an idle connection: that would answer this request.
             if protocol is not None and not protocol.should_close:
                 return connection, protocol
+            # What an origin said before it was asked would answer this request.
             connection.close()
+            if protocol not in self._used:
+                raise SluiceError(
+                    Reason.INVALID_RESPONSE, f"{host} spoke before it was asked", host=host
+                )
 
     def _response(
         self, exchange: Exchange, method: str, message: RawResponseMessage, content: StreamReader
     ) -> Response:
         response = response_head.response(message, self._config.max_response_head, exchange.host)
-        if has_body(method, response.status):
+        if response.content_length == 0 or not has_body(method, response.status):
+            exchange.release()
+        else:
             until_close = not message.chunked and response.content_length is None
             response.body = OriginBody(exchange, content, until_close=until_close)
-        else:
-            exchange.release()
         return response
+
+    def _failure(self, error: BaseException, host: str) -> SluiceError:
+        return _stopping() if self._closed else no_response(error, host)
 
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._uploads.add(task)
@@ -241,3 +251,13 @@ class GuardedClient:
         await self._guarded.close()
         await self._redirected.close()
         await self._resolver.close()
+
+
+def _stopping() -> SluiceError:
+    return SluiceError(Reason.SERVICE_UNAVAILABLE, "the outbound service is stopping")
+
+
+def _retrieve(closed: asyncio.Future[None]) -> None:
+    """Look at how a connection ended. asyncio logs an error that nobody has looked at."""
+    if not closed.cancelled():
+        closed.exception()

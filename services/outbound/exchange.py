@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 
-from aiohttp import StreamReader
+from aiohttp import ClientPayloadError, StreamReader
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.http import RawResponseMessage
@@ -91,11 +91,27 @@ class Exchange:
         """The final response's head and its body. Interim (1xx) responses end here."""
         while True:
             message, content = await self._protocol.read()
-            if message.code >= 200 or message.code == 101:
+            if not 100 <= message.code < 200 or message.code == 101:
                 break
         self._content = content
         self._disarm()
+        if not content.is_eof():
+            self._watch()
         return message, content
+
+    def _watch(self) -> None:
+        # aiohttp closes the connection where a body's framing is broken, and leaves its reader
+        # waiting.
+        closed = self._protocol.closed
+        if closed is None:
+            self._lost()
+        else:
+            closed.add_done_callback(self._lost)
+
+    def _lost(self, _: asyncio.Future[None] | None = None) -> None:
+        content = self._content
+        if content is not None and not content.is_eof() and content.exception() is None:
+            content.set_exception(ClientPayloadError())
 
     def _disarm(self) -> None:
         if self._deadline is not None:
@@ -108,6 +124,8 @@ class Exchange:
             self.abort()
         elif not self._over:
             self._over = True
+            if (closed := self._protocol.closed) is not None:
+                closed.remove_done_callback(self._lost)
             self._connection.release()
 
     def abort(self) -> None:

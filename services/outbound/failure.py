@@ -7,7 +7,6 @@ for Workers to know.
 from __future__ import annotations
 
 import os
-import ssl
 from collections.abc import Callable
 from typing import Any
 
@@ -117,11 +116,10 @@ def _classify(table: tuple[Row, ...], error: BaseException, host: str) -> Sluice
 
 
 def _verdict(error: Exception) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return error.verify_message
-    return str(error)
+    return getattr(error, "verify_message", "") or str(error)
 
 
 def _tls_reason(error: OSError) -> str:
-    reason = error.reason if isinstance(error, ssl.SSLError) else None
-    return reason.replace("_", " ").lower() if reason else (error.strerror or "no TLS")
+    # OpenSSL's own errors have a reason, those that Python makes have not.
+    reason: str = getattr(error, "reason", "") or error.strerror or "no TLS"
+    return reason.replace("_", " ").lower()
