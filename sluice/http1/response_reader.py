@@ -42,6 +42,9 @@ class ResponseReader:
 
     def feed(self, data: bytes) -> None:
         """Read `data`. Bytes behind the response only make the connection unfit for another."""
+        if self.complete:
+            self.reusable = False
+            return
         self._framing += len(data)
         try:
             self._parser.feed_data(data)
@@ -49,7 +52,9 @@ class ResponseReader:
             self.reusable = False
             if not self.complete:
                 raise read_error(error, 502) from None
-        if self._framing > self._max_head:
+        if self.complete:
+            del self._parser  # It holds this reader: left alone, the two wait for the collector.
+        elif self._framing > self._max_head:
             raise MalformedError(502, f"more than {self._max_head} bytes of head or framing")
 
     def end(self, error: SluiceError | None) -> None:

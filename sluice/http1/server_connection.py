@@ -124,7 +124,7 @@ class ServerConnection(Connection):
         self.hold()
 
     def overdue(self, now: float) -> bool:
-        """Whether the peer has kept this connection waiting too long. Called about once a s."""
+        """Whether the peer has kept this connection waiting too long. Asked every second."""
         if self._closing:
             if not self.transport.get_write_buffer_size():
                 self._deadline = min(self._deadline, now + LINGER)
@@ -254,14 +254,13 @@ class ServerConnection(Connection):
             response = await self._serving.handler(arrived.exchange)
             return response, self._outgoing(response, arrived)
         except SluiceError as error:
-            failure = error
+            instead = self._serving.on_error(error)
         except Exception:
             log.exception("the handler of a request failed")
-            failure = SluiceError(Reason.INTERNAL, "the handler of a request failed")
+            instead = self._serving.on_error(SluiceError(Reason.INTERNAL, "the handler failed"))
         if response is not None:
             await response.body.aclose()
-        response = self._serving.on_error(failure)
-        return response, self._outgoing(response, arrived)
+        return instead, self._outgoing(instead, arrived)
 
     def _outgoing(self, response: Response, arrived: Arrived) -> Outgoing:
         return outgoing.response(

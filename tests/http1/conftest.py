@@ -265,7 +265,7 @@ async def origin(folder: Path) -> AsyncIterator[Origin]:
 
 @pytest.fixture
 async def caller(origin: Origin) -> AsyncIterator[Client]:
-    """A client of the raw server."""
-    client = Client(origin.path)
+    """A client of the raw server, whose idle connections a test need not wait for."""
+    client = Client(origin.path, idle=600)
     yield client
     await client.aclose()

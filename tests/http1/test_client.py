@@ -295,6 +295,17 @@ async def test_idle_connections_are_dropped(origin: Origin) -> None:
     await client.aclose()
 
 
+async def test_a_connection_that_was_idle_too_long_is_not_used(
+    origin: Origin, caller: Client
+) -> None:
+    """Not even when it has not been dropped yet."""
+    origin.script = always(HELLO)
+    await caller.send(get(), {})
+    caller._free[0].idle_since -= 1000
+    await caller.send(get(), {})
+    assert len(origin.wires) == 2
+
+
 async def test_few_idle_connections_are_kept(origin: Origin) -> None:
     """No more than `max_idle`."""
     origin.script = always(HELLO)
@@ -398,6 +409,7 @@ async def test_an_early_response_ends_the_request(origin: Origin, caller: Client
     origin.script = always(HELLO)
     response, _ = await caller.send(Request("POST", URL, [], body), {})
     assert await content(response) == b"hello"
+    assert not caller._free
     await body.closed.wait()
     await until(lambda: not caller._open)
 
