@@ -55,10 +55,10 @@ class Client:
         try:
             message = outgoing.request(request, control)
             connection = self._kept() or await self._connect()
+            return await connection.exchange(request.method, message)
         except BaseException:
             await request.body.aclose()
             raise
-        return await connection.exchange(request.method, message)
 
     async def aclose(self) -> None:
         """Break off every connection, and wait for what was going on there."""

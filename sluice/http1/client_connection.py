@@ -62,16 +62,18 @@ class ClientConnection(Connection):
             method, self._max_head, self._max_headers, lambda: Incoming(self)
         )
         self._answered = False
-        self._answer = loop.create_future()
+        answer: asyncio.Future[Answer] = loop.create_future()
+        self._answer = answer
         self.out.start(message)
         if message.rest is not None:
             self._pump = loop.create_task(self._send(message))
             self._pumps.add(self._pump)
             self._pump.add_done_callback(self._pumps.discard)
         try:
-            return await self._answer
+            return await answer
         except BaseException:
-            self.abort()
+            if self._answer is answer:  # Another may have got the connection since.
+                self.abort()
             raise
 
     def abort(self) -> None:

@@ -355,6 +355,43 @@ async def test_cancelling_send_ends_the_connection(origin: Origin, caller: Clien
     await until(lambda: not caller._pumps)
 
 
+async def test_cancelling_send_at_once_closes_the_body(origin: Origin, caller: Client) -> None:
+    """Also before a byte of it was asked for."""
+    origin.script = always(HELLO)
+    await caller.send(get(), {})
+    body = Pieces(b"a")
+    sending = asyncio.create_task(caller.send(Request("POST", URL, [], body), {}))
+    asyncio.get_running_loop().call_soon(sending.cancel)
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+    assert body.closed.is_set()
+
+
+async def test_cancelling_too_late_harms_nobody_else(origin: Origin, caller: Client) -> None:
+    """A connection that carries another request by now is not broken off."""
+    asked = asyncio.Event()
+
+    async def script(wire: Wire) -> None:
+        await wire.head()
+        asked.set()
+        await wire.head()
+        wire.send(HELLO)
+        await wire.ended()
+
+    origin.script = script
+    first = asyncio.create_task(caller.send(get(), {}))
+    await asked.wait()
+    (connection,) = caller._open
+    second = asyncio.create_task(caller.send(get(), {}))
+    connection.data_received(HELLO)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    response, _ = await second
+    assert await content(response) == b"hello"
+    assert len(origin.wires) == 1
+
+
 BODIES: list[tuple[str, Pieces, int | None, Reason]] = [
     ("it raises", Pieces(b"ab", CUT), None, Reason.BODY_CUT_SHORT),
     ("it has a bug", Pieces(b"ab", RuntimeError("bug")), None, Reason.INTERNAL),

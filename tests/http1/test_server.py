@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from sluice.http1 import server_connection
 from sluice.http1.server import Exchange, Limits, Peer
 from sluice.wire.body import Whole, read_all
 from sluice.wire.errors import Reason, SluiceError
@@ -574,6 +575,15 @@ async def test_a_peer_that_stalls(quiet_site: Site) -> None:
     wire.send(GET)
     await body.closed.wait()
     assert body.given < 2 << 20
+
+
+async def test_lingering_is_bounded(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that neither reads nor leaves after a refusal is left."""
+    monkeypatch.setattr(server_connection, "LINGER", 0.01)
+    wire = await site.wire(b"bad\r\n\r\n")
+    wire.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    await until(lambda: site.server._serving.connections)
+    await until(lambda: not site.server._serving.connections)
 
 
 async def test_a_handler_may_take_its_time(quiet_site: Site) -> None:
