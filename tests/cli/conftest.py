@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from services.dispatcher.registry_servicer import RegistryServicer
 from sluice.cli.main import main
 from sluice.mesh.env import Address
-from sluice.mesh.exchange import Served
+from sluice.mesh.pair import INVOKE
+from sluice.mesh.served import Served
 from sluice.mesh.server import GrpcServer
-from sluice.pb import registry_pb2_grpc, userworker_pb2, userworker_pb2_grpc
+from sluice.pb import registry_pb2_grpc, userworker_pb2
 from sluice.registry.directory import Directory
 from sluice.registry.source import MAX_MESSAGE
 from sluice.registry.store import Store
@@ -31,11 +33,15 @@ Sluice = Callable[..., Awaitable[Result]]
 
 @dataclass
 class Registry:
-    """A dispatcher's registry. `lines` is what every Worker has printed."""
+    """A dispatcher's registry. `lines` is what every Worker has printed.
+
+    With `follow`, those who follow wait for it once they have the lines.
+    """
 
     address: Address
     store: Store
     lines: list[str] = field(default_factory=list)
+    follow: asyncio.Event | None = None
 
 
 @pytest.fixture
@@ -49,12 +55,14 @@ async def registry(tmp_path: Path) -> AsyncIterator[Registry]:
         for line in found.lines:
             time = Timestamp(seconds=3600 * 12)
             yield userworker_pb2.TailWorkerResponse(time=time, digest="ab" * 32, line=line)
+        if found.follow is not None:
+            await found.follow.wait()
 
     server = GrpcServer(LOOPBACK, allow_plaintext=False, max_message=MAX_MESSAGE)
+    servicer = RegistryServicer(directory, lambda request: Call(tail(request)), TOKEN)
     server.add(
-        registry_pb2_grpc.add_RegistryServiceServicer_to_server,
-        RegistryServicer(directory, lambda request: Call(tail(request)), TOKEN),
         "sluice.v1.RegistryService",
+        partial(registry_pb2_grpc.add_RegistryServiceServicer_to_server, servicer),
     )
     found.address = await server.start()
     yield found
@@ -107,28 +115,15 @@ async def sluice(run: Sluice, registry: Registry) -> Sluice:
 Serve = Callable[[userworker_pb2.Invocation, Request], Awaitable[Response]]
 
 
-class UserWorkers(userworker_pb2_grpc.UserWorkerServiceServicer):
+class UserWorkers:
     """A userworker service that answers as a test says."""
 
     def __init__(self) -> None:
         self.address = LOOPBACK
         self.serve: Serve
-        self._served = Served(
-            "sluice.v1.UserWorkerService/Invoke",
-            self._answer,
-            userworker_pb2.InvokeResponse,
-            "invocation",
-        )
 
-    async def Invoke(self, message: Any, context: Any) -> None:
-        """Answer a request that came whole."""
-        await self._served.answer(message, context)
-
-    async def InvokeStream(self, _: Any, context: Any) -> None:
-        """Answer a request that comes in parts."""
-        await self._served.answer_stream(context)
-
-    async def _answer(self, invocation: Any, request: Request, _: object) -> Response:
+    async def answer(self, invocation: Any, request: Request, _: object) -> Response:
+        """Answer by what the test set."""
         return await self.serve(invocation, request)
 
 
@@ -137,8 +132,7 @@ async def user_workers() -> AsyncIterator[UserWorkers]:
     """A userworker service; a test sets its `serve`."""
     servicer = UserWorkers()
     server = GrpcServer(LOOPBACK, allow_plaintext=False)
-    add = userworker_pb2_grpc.add_UserWorkerServiceServicer_to_server
-    server.add(add, servicer, "sluice.v1.UserWorkerService")
+    server.add(INVOKE.service, Served(INVOKE, servicer.answer).add_to)
     servicer.address = await server.start()
     yield servicer
     await server.stop(0)

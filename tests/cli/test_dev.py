@@ -205,6 +205,27 @@ async def test_stop_while_it_starts(
         assert not any(line.startswith("Ready") for line in dev.lines)
 
 
+async def test_second_ctrl_c_kills(platform: Path, environment: dict[str, str]) -> None:
+    """A drain that waits for a long request is cut short by a second Ctrl-C."""
+    environment["SLUICE_DRAIN_GRACE"] = "60s"
+    slow = "await new Promise((done) => setTimeout(done, 60_000)); return new Response();"
+    (platform / "customers/acme.js").write_text(
+        f'export default {{ async fetch() {{ console.log("asked"); {slow} }} }};'
+    )
+    async with running(platform, environment) as dev:
+        asking = asyncio.create_task(dev.get("acme.example.com"))
+        await dev.line("asked$")
+        dev.process.send_signal(signal.SIGINT)
+        await dev.line("^stopping$")
+        everything = list(descendants(dev.process.pid))
+        dev.process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(5):  # less than the ten seconds that a service has
+            assert await dev.stopped() == 0
+        await ended(everything)
+        with pytest.raises(aiohttp.ClientError):
+            await asking
+
+
 async def test_nothing_outlives_it(platform: Path, environment: dict[str, str]) -> None:
     """Even when it is killed and can stop nothing itself, the services end."""
     async with running(platform, environment) as dev:

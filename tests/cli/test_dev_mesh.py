@@ -111,7 +111,7 @@ async def test_serving_waits_for_every_service() -> None:
         await server.start()
         servers.append(server)
     for server in servers:
-        assert not waiting.done()
+        assert not (await asyncio.wait({waiting}, timeout=0.2))[0]
         server.set_serving(True)
     await waiting
     for server in servers:

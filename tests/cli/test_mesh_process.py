@@ -180,6 +180,24 @@ async def test_nothing_is_left_of_a_dead_service(output: Output) -> None:
     assert readable == [ended]
 
 
+async def test_last_words_are_read(output: Output) -> None:
+    """What a service has printed is read also where it is gone before that."""
+    service = output.service("print('first', flush=True); print('word ' * 10_000); print('last')")
+    add = service.on_line
+
+    def slowly(name: str, line: str) -> None:
+        if not output.lines and service.pid:
+            ended = os.pidfd_open(service.pid)
+            select.select([ended], [], [], 10)
+            os.close(ended)
+        add(name, line)
+
+    service.on_line = slowly
+    with pytest.raises(ServiceFailedError, match="exited with 0"):
+        await service.run()
+    assert [len(line) for line in output.lines] == [15, 50_010, 14]
+
+
 async def test_line_over_the_limit_is_dropped(output: Output) -> None:
     """A line that is too long costs that line, not those after it."""
     size = mesh_process.MAX_LINE * 3

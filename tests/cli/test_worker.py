@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import asyncio
 import json
+import signal
+import sys
+from asyncio.subprocess import PIPE
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Registry, Sluice
+from tests.cli.conftest import TOKEN, Registry, Sluice
 
 
 @pytest.fixture
@@ -69,6 +73,26 @@ async def test_logs_prints_lines(sluice: Sluice, registry: Registry) -> None:
     registry.lines += ["hello", "world"]
     result = await sluice("worker", "logs", "acme", "-n", "production", "--no-follow")
     assert result.stdout == "12:00:00 abababababab hello\n12:00:00 abababababab world\n"
+
+
+@pytest.mark.usefixtures("acme")
+async def test_ctrl_c_ends_following(registry: Registry) -> None:
+    """Following ends with the exit code of a Ctrl-C, and without a word."""
+    registry.lines.append("hello")
+    registry.follow = asyncio.Event()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", "from sluice.cli.main import main; main()"),
+        *("worker", "logs", "acme", "-n", "production"),
+        *("--dispatcher", str(registry.address), "--token", TOKEN),
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    assert process.stdout
+    assert process.stderr
+    assert b"hello" in await process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    assert await process.wait() == 130
+    assert await process.stderr.read() == b""
 
 
 async def test_logs_of_nobody_is_an_error(sluice: Sluice) -> None:
