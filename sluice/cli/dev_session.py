@@ -51,8 +51,8 @@ class DevSession:
         self._options = options
         self._out = DevOutput(verbose=options.verbose)
         self._plan = self._read()
-        for message in self._plan.account_errors():
-            raise ConfigError(message)
+        if wrong := self._plan.account_errors():
+            raise ConfigError(wrong[0])
         self._dispatch_worker = self._plan.dispatch_worker(options.dispatch_worker)
         self._ports = dev_mesh.choose_ports(options.port, options.grpc_port)
         self._processes: list[MeshProcess] = []
@@ -80,21 +80,20 @@ class DevSession:
             TemporaryDirectory(prefix="sluice-dev-", ignore_cleanup_errors=True)
         )
         environment = dict(os.environ)
-        tasks = []
-        if self._options.traces:
-            collector = Collector()
-            address = await collector.start()
+        collector = Collector() if self._options.traces else None
+        if collector is not None:
             running.push_async_callback(collector.stop)
-            environment.update(trace_tree.exported_to(str(address)))
-            tasks.append(trace_tree.show_finished(collector, self._out.print))
+            environment |= trace_tree.exported_to(str(await collector.start()))
         self._processes = self._services(environment, self._settings(Path(folder)))
-        tasks += [process.run() for process in self._processes]
-        tasks.append(self._serve())
         async with asyncio.TaskGroup() as group:
-            started = [group.create_task(task) for task in tasks]
+            tasks = [group.create_task(process.run()) for process in self._processes]
+            tasks.append(group.create_task(self._serve()))
+            if collector is not None:
+                showing = trace_tree.show_finished(collector, self._out.print)
+                tasks.append(group.create_task(showing))
             await self._stop.wait()
             self._out.say("stopping")
-            for task in started:
+            for task in tasks:
                 task.cancel()
 
     def _settings(self, folder: Path) -> Settings:
@@ -146,15 +145,16 @@ class DevSession:
                 await deployment.follow(self._plan, self._renamed())
 
     def _renamed(self) -> list[str]:
-        """What is wrong with the dispatch Worker, which the dispatcher knows by its first name."""
+        """What is wrong with the dispatch Worker: the dispatcher knows it by its first name."""
         if self._plan.account_errors():
             return []
         try:
             name = self._plan.dispatch_worker(self._options.dispatch_worker)
         except ConfigError as error:
             return [str(error)]
-        first = self._dispatch_worker
-        return [] if name == first else [f"{name} is not {first}: start again to dispatch with it"]
+        if name == self._dispatch_worker:
+            return []
+        return [f"the dispatch Worker is called {name} now: start sluice dev again to run it"]
 
     def _read(self) -> Plan:
         return Plan.read(dev_workers.sources(self._options.configs, self._options.folders))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -13,8 +12,10 @@ from typing import Any, BinaryIO
 import click
 
 from sluice.cli.connection import AddressType, example
-from sluice.mesh import calls, channel, exchange, tracing
+from sluice.mesh import channel, tracing
+from sluice.mesh.caller import Caller
 from sluice.mesh.env import Address
+from sluice.mesh.pair import INVOKE
 from sluice.pb import userworker_pb2, worker_pb2
 from sluice.wire import headers as header_list
 from sluice.wire import messages, params
@@ -146,11 +147,11 @@ async def _exchange(
     """Send the request, print the response, return its status."""
     service = f"the userworker service at {address}"
     async with channel.dial(address) as connection:
-        shapes = replace(calls.invoke(connection), service=service)
+        caller = Caller(INVOKE, connection, service)
         try:
             async with asyncio.timeout(max_time):
                 span = tracing.start("sluice invoke", tracing.Kind.CLIENT, None)
-                response = await exchange.call(shapes, request, span, invocation)
+                response = await caller.call(request, span, invocation)
                 await _print(response, include, sys.stdout.buffer)
         except TimeoutError as error:
             late = f"{service}: no complete response in {max_time:g} s"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from pathlib import Path
@@ -31,7 +32,7 @@ async def changes(
     Yields once more soon after the watch of a folder has begun, for what changed before.
     """
     counted = DefaultFilter(ignore_paths=[str(path) for path in ignored])
-    now = watched()
+    now = await asyncio.to_thread(watched)
     while True:
         begun = False
         async with aclosing(_batches(now, counted)) as batches:
@@ -39,7 +40,7 @@ async def changes(
                 if batch or not begun:
                     yield
                 begun = True
-                now, before = watched(), now
+                now, before = await asyncio.to_thread(watched), now
                 if now != before:
                     break
 
