@@ -9,7 +9,8 @@ from pathlib import Path
 
 from sluice.http1.exchange import Exchange, Handler, Peer
 from sluice.http1.limits import Limits
-from sluice.http1.server_connection import ServerConnection, Serving
+from sluice.http1.server_connection import ServerConnection
+from sluice.http1.serving import Serving
 from sluice.wire.errors import SluiceError
 from sluice.wire.messages import Response
 

@@ -5,18 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from sluice.http1 import outgoing
 from sluice.http1.connection import Connection
-from sluice.http1.exchange import Handler, Peer
+from sluice.http1.exchange import Peer
 from sluice.http1.heads import CONTINUE
 from sluice.http1.incoming import Incoming
-from sluice.http1.limits import Limits
 from sluice.http1.malformed import MalformedError
-from sluice.http1.outgoing import Outgoing
 from sluice.http1.request_reader import Arrived, RequestReader
+from sluice.http1.serving import Serving
 from sluice.wire.body import Whole
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Response
@@ -26,20 +23,6 @@ log = logging.getLogger("sluice.http1")
 LINGER = 5.0
 """Seconds to read on and throw away, so that the peer gets our last answer before a reset does
 (RFC 9112 section 9.6)."""
-
-
-@dataclass(slots=True)
-class Serving:
-    """What the connections of one server share."""
-
-    handler: Handler
-    on_error: Callable[[SluiceError], Response]
-    scheme: str
-    limits: Limits
-    admit: Callable[[Peer], bool] | None
-    connections: set[ServerConnection] = field(default_factory=set)
-    tasks: set[asyncio.Task[None]] = field(default_factory=set)
-    closing: bool = False
 
 
 class ServerConnection(Connection):
@@ -71,8 +54,7 @@ class ServerConnection(Connection):
         peer = Peer.of(transport)
         serving = self._serving
         self._reader = RequestReader(serving.limits, serving.scheme, peer, lambda: Incoming(self))
-        full = len(serving.connections) >= serving.limits.max_connections
-        if serving.closing or full or (serving.admit is not None and not serving.admit(peer)):
+        if not serving.admits(peer):
             log.debug("refused a connection from %s", peer.address)
             self._closing = True
             self.transport.abort()
@@ -222,7 +204,7 @@ class ServerConnection(Connection):
         response: Response | None = None
         keep_alive = False
         try:
-            response, message = await self._respond(arrived)
+            response, message = await self._serving.respond(arrived)
             self._started = True
             self.out.start(message)
             if message.rest is not None:
@@ -246,30 +228,6 @@ class ServerConnection(Connection):
         self._fail_body("the response was cut short")
         self._left = True
         self.abort()
-
-    async def _respond(self, arrived: Arrived) -> tuple[Response, Outgoing]:
-        """The handler's response, or that of the error it raised."""
-        response: Response | None = None
-        try:
-            response = await self._serving.handler(arrived.exchange)
-            return response, self._outgoing(response, arrived)
-        except SluiceError as error:
-            instead = self._serving.on_error(error)
-        except Exception:
-            log.exception("the handler of a request failed")
-            instead = self._serving.on_error(SluiceError(Reason.INTERNAL, "the handler failed"))
-        if response is not None:
-            await response.body.aclose()
-        return instead, self._outgoing(instead, arrived)
-
-    def _outgoing(self, response: Response, arrived: Arrived) -> Outgoing:
-        return outgoing.response(
-            response,
-            arrived.exchange.request.method,
-            chunks=arrived.chunks,
-            close=not arrived.keep_alive or self._serving.closing,
-            unread=arrived.unread,
-        )
 
     def _served(self, arrived: Arrived, *, keep_alive: bool) -> None:
         """Go on to the next request, unless this was the last of the connection."""
