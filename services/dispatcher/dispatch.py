@@ -8,7 +8,8 @@ from sluice.isolate import control
 from sluice.isolate.invocation import Invocation, Limits
 from sluice.isolate.runner import Runner, RunnerConfig
 from sluice.isolate.workerd import direct_config
-from sluice.mesh import attributes, exchange, tracing
+from sluice.mesh import attributes, tracing
+from sluice.mesh.caller import Caller
 from sluice.mesh.tracing import Kind, Span
 from sluice.pb import outbound_pb2, worker_pb2
 from sluice.registry.source import BundleSource
@@ -25,8 +26,8 @@ class Dispatch:
         limits: Limits,
         worker_name: str,
         registry: BundleSource,
-        userworker: exchange.Shapes,
-        outbound: exchange.Shapes,
+        userworker: Caller,
+        outbound: Caller,
     ) -> None:
         self._limits = limits
         self._worker_name = worker_name
@@ -35,6 +36,10 @@ class Dispatch:
         self._userworker = userworker
         self._outbound = outbound
         self.runner = Runner(config, registry.bundle, direct_config, self._subrequest)
+
+    async def serve(self, _: None, request: Request, span: Span) -> Response:
+        """Serve a request that came over gRPC: the same as one at the public listener."""
+        return await self.dispatch(request, span, hops=0)
 
     async def dispatch(self, request: Request, span: Span, hops: int) -> Response:
         """Serve `request` by the dispatch Worker."""
@@ -70,8 +75,8 @@ class Dispatch:
             chosen = binding.parse(header)
             namespace = binding.find(invocation.detail, chosen.binding)
             opening = await self._bindings.invocation(namespace, chosen, invocation.hops)
-            return await exchange.call(self._userworker, request, span, opening)
+            return await self._userworker.call(request, span, opening)
         subrequest = outbound_pb2.Subrequest(
             worker=invocation.worker, invocation_id=invocation.id, hops=invocation.hops
         )
-        return await exchange.call(self._outbound, request, span, subrequest)
+        return await self._outbound.call(request, span, subrequest)

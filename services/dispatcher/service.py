@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 from contextlib import AsyncExitStack
+from functools import partial
 
-from services.dispatcher import registry_servicer, servicer
 from services.dispatcher.config import Config
 from services.dispatcher.dispatch import Dispatch
 from services.dispatcher.ingress import Ingress
-from sluice.mesh import calls
+from services.dispatcher.registry_servicer import RegistryServicer
+from sluice.mesh.caller import Caller
 from sluice.mesh.channel import dial
 from sluice.mesh.env import Address
+from sluice.mesh.pair import DISPATCH, INVOKE, OUTBOUND_FETCH
+from sluice.mesh.served import Served
 from sluice.mesh.server import GrpcServer
-from sluice.pb import dispatcher_pb2_grpc, registry_pb2_grpc, userworker_pb2_grpc
+from sluice.pb import registry_pb2_grpc, userworker_pb2_grpc
 from sluice.registry.directory import Directory
 from sluice.registry.source import MAX_MESSAGE
 from sluice.registry.store import Store
@@ -44,19 +47,26 @@ class DispatcherService:
             config.limits,
             config.dispatch_worker,
             directory,
-            calls.invoke(userworker_channel),
-            calls.outbound_fetch(outbound_channel),
+            Caller(INVOKE, userworker_channel, "userworker"),
+            Caller(OUTBOUND_FETCH, outbound_channel, "outbound"),
         )
         dispatch.runner.begin()
         running.push_async_callback(dispatch.runner.aclose)
-        address = await self._serve_grpc(
-            servicer.DispatcherServicer(dispatch),
-            registry_servicer.RegistryServicer(
-                directory,
-                userworker_pb2_grpc.UserWorkerServiceStub(userworker_channel).TailWorker,
-                config.api_token,
-            ),
+        registry = RegistryServicer(
+            directory,
+            userworker_pb2_grpc.UserWorkerServiceStub(userworker_channel).TailWorker,
+            config.api_token,
         )
+        server = GrpcServer(
+            config.grpc_listen, allow_plaintext=config.allow_plaintext, max_message=MAX_MESSAGE
+        )
+        server.add(DISPATCH.service, Served(DISPATCH, dispatch.serve).add_to)
+        server.add(
+            "sluice.v1.RegistryService",
+            partial(registry_pb2_grpc.add_RegistryServiceServicer_to_server, registry),
+        )
+        address = await server.start()
+        running.push_async_callback(server.stop, config.drain_grace)
         ingress = Ingress(dispatch, config.http_listen)
         _log.info("HTTP on %s", await ingress.start())
         running.push_async_callback(ingress.stop, config.drain_grace)
@@ -65,24 +75,3 @@ class DispatcherService:
     async def stop(self) -> None:
         """Drain: accept no more, let what is in flight finish within the grace, then all else."""
         await self._running.aclose()
-
-    async def _serve_grpc(
-        self,
-        dispatcher: servicer.DispatcherServicer,
-        registry: registry_servicer.RegistryServicer,
-    ) -> Address:
-        config = self._config
-        server = GrpcServer(
-            config.grpc_listen, allow_plaintext=config.allow_plaintext, max_message=MAX_MESSAGE
-        )
-        server.add(
-            dispatcher_pb2_grpc.add_DispatcherServiceServicer_to_server, dispatcher, servicer.NAME
-        )
-        server.add(
-            registry_pb2_grpc.add_RegistryServiceServicer_to_server,
-            registry,
-            "sluice.v1.RegistryService",
-        )
-        address = await server.start()
-        self._running.push_async_callback(server.stop, config.drain_grace)
-        return address

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from urllib.parse import urlsplit
 
@@ -27,6 +28,16 @@ def without_query(url: str) -> str:
     """The URL without userinfo, query and fragment: these may hold credentials."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+SUBREQUEST = "subrequest"
+"""Event of a user Worker's subrequest: one line each, whatever became of it."""
+
+FETCH = "fetch"
+"""Event of a request that an Outbound Worker made itself: a line where it got no response, and
+for each at level debug."""
+
+_log = logging.getLogger(__name__)
 
 
 class EgressLine:
@@ -64,6 +75,8 @@ class EgressLine:
         self._write(None, None, reason)
 
     def _write(self, status: int | None, body: Watched | None, reason: str | None = None) -> None:
+        if self._event == FETCH and not reason and not _log.isEnabledFor(logging.DEBUG):
+            return
         who = self._subrequest
         logs.emit(
             self._event,

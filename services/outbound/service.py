@@ -7,12 +7,12 @@ from contextlib import AsyncExitStack
 from services.outbound.client import GuardedClient
 from services.outbound.config import Config
 from services.outbound.destination import Guard
-from services.outbound.servicer import NAME, OutboundServicer
 from services.outbound.subrequests import Subrequests
 from sluice.mesh.channel import dial
 from sluice.mesh.env import Address
+from sluice.mesh.pair import OUTBOUND_FETCH
+from sluice.mesh.served import Served
 from sluice.mesh.server import GrpcServer
-from sluice.pb import outbound_pb2_grpc
 from sluice.registry.client import RegistryClient
 from sluice.registry.source import MAX_MESSAGE
 
@@ -37,11 +37,7 @@ class OutboundService:
         subrequests.runner.begin()
         running.push_async_callback(subrequests.runner.aclose)
         server = GrpcServer(config.grpc_listen, allow_plaintext=config.allow_plaintext)
-        server.add(
-            outbound_pb2_grpc.add_OutboundServiceServicer_to_server,
-            OutboundServicer(subrequests),
-            NAME,
-        )
+        server.add(OUTBOUND_FETCH.service, Served(OUTBOUND_FETCH, subrequests.fetch).add_to)
         address = await server.start()
         running.push_async_callback(server.stop, config.drain_grace)
         return address

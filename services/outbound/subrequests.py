@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.outbound.client import GuardedClient
-from services.outbound.egress_log import ANSWER, EgressLine, without_query
+from services.outbound.egress_log import ANSWER, FETCH, SUBREQUEST, EgressLine, without_query
 from sluice.http1.server import Exchange
 from sluice.isolate import control
 from sluice.isolate.invocation import Invocation, Limits
@@ -41,7 +41,7 @@ class Subrequests:
         if not subrequest.worker.name:
             raise SluiceError(Reason.INVALID_REQUEST, "subrequest.worker.name: not set")
         params.check(subrequest.outbound.params, name="subrequest.outbound.params")
-        line = EgressLine("subrequest", subrequest, request, span.trace_id)
+        line = EgressLine(SUBREQUEST, subrequest, request, span.trace_id)
         try:
             if subrequest.outbound.service:
                 response = await self._run(subrequest, request, span, line)
@@ -99,7 +99,7 @@ class Subrequests:
     ) -> Response:
         """Send what an Outbound Worker fetches. It goes to the internet, not to itself."""
         request = received.request
-        line = EgressLine("fetch", invocation.detail, request, invocation.span.trace_id)
+        line = EgressLine(FETCH, invocation.detail, request, invocation.span.trace_id)
         try:
             response = await self._send(request, invocation.hops, invocation.span)
         except BaseException as error:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from functools import partial
 
 from services.userworker.config import Config
-from services.userworker.servicer import NAME, UserWorkerServicer
+from services.userworker.tail import TailServicer
 from services.userworker.user_workers import UserWorkers
-from sluice.mesh import calls
+from sluice.mesh.caller import Caller
 from sluice.mesh.channel import dial
 from sluice.mesh.env import Address
+from sluice.mesh.pair import INVOKE, OUTBOUND_FETCH
+from sluice.mesh.served import Served
 from sluice.mesh.server import GrpcServer
 from sluice.pb import userworker_pb2_grpc
 from sluice.registry.client import RegistryClient
@@ -33,15 +36,19 @@ class UserWorkerService:
         registry = RegistryClient(registry_channel)
         running.push_async_callback(registry.aclose)
         workers = UserWorkers(
-            config.runner, config.limits, registry, calls.outbound_fetch(outbound_channel)
+            config.runner,
+            config.limits,
+            registry,
+            Caller(OUTBOUND_FETCH, outbound_channel, "outbound"),
         )
         workers.runner.begin()
         running.push_async_callback(workers.runner.aclose)
         server = GrpcServer(config.grpc_listen, allow_plaintext=config.allow_plaintext)
+        tail = TailServicer(workers.runner.output)
         server.add(
-            userworker_pb2_grpc.add_UserWorkerServiceServicer_to_server,
-            UserWorkerServicer(workers),
-            NAME,
+            INVOKE.service,
+            Served(INVOKE, workers.invoke).add_to,
+            partial(userworker_pb2_grpc.add_UserWorkerServiceServicer_to_server, tail),
         )
         address = await server.start()
         running.push_async_callback(server.stop, config.drain_grace)

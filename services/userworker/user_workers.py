@@ -7,7 +7,8 @@ from sluice.isolate import control
 from sluice.isolate.invocation import Invocation, Limits
 from sluice.isolate.runner import Runner, RunnerConfig
 from sluice.isolate.workerd import user_config
-from sluice.mesh import attributes, exchange, tracing
+from sluice.mesh import attributes, tracing
+from sluice.mesh.caller import Caller
 from sluice.mesh.tracing import Kind, Span
 from sluice.pb import outbound_pb2, userworker_pb2
 from sluice.registry.source import BundleSource
@@ -24,7 +25,7 @@ class UserWorkers:
         config: RunnerConfig,
         limits: Limits,
         registry: BundleSource,
-        outbound: exchange.Shapes,
+        outbound: Caller,
     ) -> None:
         self._limits = limits
         self._registry = registry
@@ -73,4 +74,4 @@ class UserWorkers:
             invocation_id=invocation.id,
             hops=invocation.hops,
         )
-        return await exchange.call(self._outbound, received.request, invocation.span, subrequest)
+        return await self._outbound.call(received.request, invocation.span, subrequest)

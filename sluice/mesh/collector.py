@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
@@ -61,7 +62,9 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
         self.spans: deque[CollectedSpan] = deque(maxlen=MAX_SPANS)
         self._came = asyncio.Condition()
         self._server = GrpcServer(Address("127.0.0.1", port), allow_plaintext=False)
-        self._server.add(trace_service_pb2_grpc.add_TraceServiceServicer_to_server, self, _SERVICE)
+        self._server.add(
+            _SERVICE, partial(trace_service_pb2_grpc.add_TraceServiceServicer_to_server, self)
+        )
 
     async def start(self) -> Address:
         """Listen. Returns the address with the port in use."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
 from collections.abc import Callable, Coroutine
@@ -59,6 +60,9 @@ def main(name: str, read: Callable[[], C], service_of: Callable[[C], Service]) -
 async def _run(service: Service) -> int:
     async def start() -> None:
         _log.info("listening on %s", await service.start())
+        # What lives now lives on: looking through it again at each collection costs each request.
+        gc.freeze()
+        gc.set_threshold(20_000, 50, 50)
 
     async def stop() -> None:
         await service.stop()

@@ -18,7 +18,8 @@ from sluice.mesh.env import Address, ConfigError
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _UNWIND = 5.0  # seconds that a forced stop has to give back what it holds
 
-AddServicer = Callable[[Any, grpc.aio.Server], None]
+Add = Callable[[grpc.aio.Server], None]
+"""Adds a servicer to a server."""
 
 
 class GrpcServer:
@@ -37,24 +38,23 @@ class GrpcServer:
             )
         self._address = address
         self._options = _options(max_message)
-        self._added: list[tuple[AddServicer, object, str]] = []
+        self._added: list[tuple[str, tuple[Add, ...]]] = []
         self._health = health.Health()
         self._server: grpc.aio.Server | None = None
 
-    def add(
-        self, add_servicer_to_server: AddServicer, servicer: object, full_service_name: str
-    ) -> None:
-        """Serve `servicer`. Only before `start`."""
-        self._added.append((add_servicer_to_server, servicer, full_service_name))
+    def add(self, full_service_name: str, *adds: Add) -> None:
+        """Serve what `adds` add, which is that service. Only before `start`."""
+        self._added.append((full_service_name, adds))
         self._health.add(full_service_name)
 
     async def start(self) -> Address:
         """Listen. Returns the address with the port in use; `ConfigError` where it is taken."""
         server = grpc.aio.server(options=self._options)
-        for add_servicer_to_server, servicer, _ in self._added:
-            add_servicer_to_server(servicer, server)
+        for _, adds in self._added:
+            for add in adds:
+                add(server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        names = [name for *_, name in self._added]
+        names = [name for name, _ in self._added]
         reflection.enable_server_reflection(
             [*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server
         )

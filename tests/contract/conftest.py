@@ -20,7 +20,8 @@ from services.outbound import config as outbound_config
 from services.outbound.service import OutboundService
 from services.userworker import config as userworker_config
 from services.userworker.service import UserWorkerService
-from sluice.pb import outbound_pb2_grpc, registry_pb2_grpc, userworker_pb2_grpc
+from sluice.mesh.pair import INVOKE, OUTBOUND_FETCH
+from sluice.mesh.served import Served
 from tests.contract import target
 from tests.contract.target import Target
 
@@ -42,15 +43,9 @@ async def userworker(folder: Path) -> AsyncIterator[Target]:
             yield found
         return
     async with (
+        target.fake_registry() as registry,
         target.serving(
-            registry_pb2_grpc.add_RegistryServiceServicer_to_server,
-            target.FakeRegistry(),
-            "sluice.v1.RegistryService",
-        ) as registry,
-        target.serving(
-            outbound_pb2_grpc.add_OutboundServiceServicer_to_server,
-            target.FakeOutbound(),
-            "sluice.v1.OutboundService",
+            OUTBOUND_FETCH.service, Served(OUTBOUND_FETCH, target.echo).add_to
         ) as outbound,
     ):
         service = UserWorkerService(
@@ -77,11 +72,7 @@ async def outbound(folder: Path) -> AsyncIterator[Target]:
         async with target.connected(address, registry) as found:
             yield found
         return
-    async with target.serving(
-        registry_pb2_grpc.add_RegistryServiceServicer_to_server,
-        target.FakeRegistry(),
-        "sluice.v1.RegistryService",
-    ) as registry:
+    async with target.fake_registry() as registry:
         service = OutboundService(
             outbound_config.read(
                 {
@@ -105,15 +96,9 @@ async def dispatcher(folder: Path) -> AsyncIterator[Target]:
             yield found
         return
     async with (
+        target.serving(INVOKE.service, Served(INVOKE, target.echo).add_to) as userworker,
         target.serving(
-            userworker_pb2_grpc.add_UserWorkerServiceServicer_to_server,
-            target.FakeUserWorker(),
-            "sluice.v1.UserWorkerService",
-        ) as userworker,
-        target.serving(
-            outbound_pb2_grpc.add_OutboundServiceServicer_to_server,
-            target.FakeOutbound(),
-            "sluice.v1.OutboundService",
+            OUTBOUND_FETCH.service, Served(OUTBOUND_FETCH, target.echo).add_to
         ) as outbound,
     ):
         service = DispatcherService(

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import grpc.aio
 
 from sluice.bundle.digest import digest
-from sluice.mesh import errors, exchange
+from sluice.mesh import errors
 from sluice.mesh.channel import dial
 from sluice.mesh.env import Address, Environment
 from sluice.mesh.server import GrpcServer
-from sluice.pb import (
-    outbound_pb2,
-    outbound_pb2_grpc,
-    registry_pb2,
-    registry_pb2_grpc,
-    userworker_pb2,
-    userworker_pb2_grpc,
-    worker_pb2,
-)
+from sluice.pb import registry_pb2, registry_pb2_grpc, worker_pb2
 from sluice.wire.body import Whole, read_all
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request, Response
@@ -84,54 +77,17 @@ class FakeRegistry(registry_pb2_grpc.RegistryServiceServicer):
         return registry_pb2.GetBundleResponse(bundle=self.bundles[request.digest])
 
 
-class FakeOutbound(outbound_pb2_grpc.OutboundServiceServicer):
-    """Stands for the outbound service: keeps each subrequest, and echoes it."""
-
-    def __init__(self) -> None:
-        self.received: list[tuple[outbound_pb2.Subrequest, Request]] = []
-        self._served = exchange.Served(
-            "test", self._serve, outbound_pb2.OutboundFetchResponse, "subrequest"
-        )
-
-    async def _serve(self, opening: outbound_pb2.Subrequest, request: Request, _: Any) -> Response:
-        self.received.append((opening, request))
-        body = await read_all(request.body, 1 << 20)
-        return Response(200, body=Whole(body or request.url.encode()))
-
-    async def OutboundFetch(self, request: Any, context: Any) -> None:
-        await self._served.answer(request, context)
-
-    async def OutboundFetchStream(self, _: Any, context: Any) -> None:
-        await self._served.answer_stream(context)
-
-
-class FakeUserWorker(userworker_pb2_grpc.UserWorkerServiceServicer):
-    """Stands for the userworker service: keeps each invocation, and echoes it."""
-
-    def __init__(self) -> None:
-        self.received: list[tuple[userworker_pb2.Invocation, Request]] = []
-        self._served = exchange.Served(
-            "test", self._serve, userworker_pb2.InvokeResponse, "invocation"
-        )
-
-    async def _serve(
-        self, opening: userworker_pb2.Invocation, request: Request, _: Any
-    ) -> Response:
-        self.received.append((opening, request))
-        return Response(200, body=Whole(request.url.encode()))
-
-    async def Invoke(self, request: Any, context: Any) -> None:
-        await self._served.answer(request, context)
-
-    async def InvokeStream(self, _: Any, context: Any) -> None:
-        await self._served.answer_stream(context)
+async def echo(_: Any, request: Request, __: Any) -> Response:
+    """Stands for the userworker or the outbound service: answers with the body, or the URL."""
+    body = await read_all(request.body, 1 << 20)
+    return Response(200, body=Whole(body or request.url.encode()))
 
 
 @asynccontextmanager
-async def serving(add: Any, servicer: object, name: str) -> AsyncIterator[Address]:
+async def serving(name: str, add: Callable[[grpc.aio.Server], None]) -> AsyncIterator[Address]:
     """A peer on loopback."""
     server = GrpcServer(Address("127.0.0.1", 0), allow_plaintext=False)
-    server.add(add, servicer, name)
+    server.add(name, add)
     address = await server.start()
     try:
         yield address
@@ -178,3 +134,9 @@ async def connected(
             if error.code() is not grpc.StatusCode.ALREADY_EXISTS:
                 raise
         yield Target(channel, address, stub, metadata)
+
+
+def fake_registry() -> AbstractAsyncContextManager[Address]:
+    """A registry on loopback that knows what it is given."""
+    add = partial(registry_pb2_grpc.add_RegistryServiceServicer_to_server, FakeRegistry())
+    return serving("sluice.v1.RegistryService", add)

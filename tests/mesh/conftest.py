@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -59,7 +60,7 @@ async def serve() -> AsyncIterator[Serve]:
         async def start(invoke: Invoke, **options: int) -> Peer:
             server = GrpcServer(Address("127.0.0.1", 0), allow_plaintext=False, **options)
             add = userworker_pb2_grpc.add_UserWorkerServiceServicer_to_server
-            server.add(add, Servicer(invoke), NAME)
+            server.add(NAME, functools.partial(add, Servicer(invoke)))
             address = await server.start()
             stack.push_async_callback(server.stop, 0)
             channel = await stack.enter_async_context(dial(address, **options))

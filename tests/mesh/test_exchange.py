@@ -7,9 +7,12 @@ from typing import Any
 import grpc.aio
 import pytest
 
-from sluice.mesh import calls, exchange, tracing
+from sluice.mesh import tracing
+from sluice.mesh.caller import Caller
 from sluice.mesh.channel import dial
 from sluice.mesh.env import Address
+from sluice.mesh.pair import OUTBOUND_FETCH
+from sluice.mesh.served import Served
 from sluice.mesh.server import GrpcServer
 from sluice.mesh.tracing import Kind, Span
 from sluice.pb import outbound_pb2, outbound_pb2_grpc
@@ -20,7 +23,7 @@ from sluice.wire.messages import Request, Response
 Serve = Callable[[outbound_pb2.Subrequest, Request, Span], Awaitable[Response]]
 
 
-class Peer(outbound_pb2_grpc.OutboundServiceServicer):
+class Peer(Served):
     """The far side: serves with whatever a test sets, and notes which shape was used."""
 
     def __init__(self) -> None:
@@ -30,17 +33,15 @@ class Peer(outbound_pb2_grpc.OutboundServiceServicer):
         async def serve(opening: Any, request: Request, span: Span) -> Response:
             return await self.serve(opening, request, span)
 
-        self._served = exchange.Served(
-            "test", serve, outbound_pb2.OutboundFetchResponse, "subrequest"
-        )
+        super().__init__(OUTBOUND_FETCH, serve)
 
-    async def OutboundFetch(self, request: Any, context: Any) -> None:
+    async def _answer_whole(self, message: Any, context: Any) -> Any:
         self.shapes.append("whole")
-        await self._served.answer(request, context)
+        return await super()._answer_whole(message, context)
 
-    async def OutboundFetchStream(self, _: Any, context: Any) -> None:
+    async def _answer_stream(self, _: Any, context: Any) -> Any:
         self.shapes.append("stream")
-        await self._served.answer_stream(context)
+        return await super()._answer_stream(_, context)
 
 
 class Stream:
@@ -68,20 +69,16 @@ async def peer() -> AsyncIterator[Peer]:
     """A far side on loopback, and `call` to it."""
     servicer = Peer()
     server = GrpcServer(Address("127.0.0.1", 0), allow_plaintext=False)
-    server.add(
-        outbound_pb2_grpc.add_OutboundServiceServicer_to_server,
-        servicer,
-        "sluice.v1.OutboundService",
-    )
+    server.add(OUTBOUND_FETCH.service, servicer.add_to)
     address = await server.start()
     channel = dial(address)
-    shapes = calls.outbound_fetch(channel)
+    caller = Caller(OUTBOUND_FETCH, channel, "outbound")
     servicer.channel = channel  # type: ignore[attr-defined]
 
     async def call(request: Request) -> Response:
         opening = outbound_pb2.Subrequest()
         opening.worker.name = "acme"
-        return await exchange.call(shapes, request, tracing.start("t", Kind.CLIENT, None), opening)
+        return await caller.call(request, tracing.start("t", Kind.CLIENT, None), opening)
 
     servicer.call = call  # type: ignore[attr-defined]
     yield servicer
