@@ -73,16 +73,17 @@ class RequestReader:
             return
         self._fed = len(data)
         self._framing += self._fed
+        left: bytes | memoryview = data
         try:
-            while data and not self.ended:
-                data = self._parse(data)
+            while left and not self.ended:
+                left = self._parse(left)
         except httptools.HttpParserError as error:
             if not self.ended:
                 raise read_error(error, 400) from None
         if self._framing > self._limits.max_head:
             raise MalformedError(431, f"more than {self._limits.max_head} bytes of head or framing")
 
-    def _parse(self, data: bytes) -> bytes:
+    def _parse(self, data: bytes | memoryview) -> bytes | memoryview:
         """Feed the parser. Returns what it left, which is what follows an upgrade request.
 
         llhttp takes what follows for another protocol, and with it the request's own body. Clients
@@ -97,11 +98,13 @@ class RequestReader:
                 self._parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n\r\n" % self._skipped)
                 self._priming = False
                 self._skipped = None
-            return data[upgrade.args[0] :]
+            return memoryview(data)[upgrade.args[0] :]
         return b""
 
     def on_message_begin(self) -> None:
         """The first byte of a request."""
+        if self.ended:
+            raise MalformedError(400, "a request behind the last one")
         self.amid = True
 
     def on_url(self, part: bytes) -> None:
@@ -159,7 +162,8 @@ class RequestReader:
         body = self._new_body() if chunked or length else None
         upgrade = None
         if self._parser.should_upgrade():
-            upgrade = b",".join(fields.own["upgrade"]).decode("latin-1").lower()
+            asked = b",".join(fields.own["upgrade"]).decode("latin-1").lower()
+            upgrade = asked if modern else None
             self._skip_body(length, chunked=chunked)
         self.body = body
         self._keep_alive = modern and not fields.closes()

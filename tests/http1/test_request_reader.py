@@ -79,6 +79,18 @@ def test_the_pieces_that_bytes_come_in_change_nothing(cuts: set[int]) -> None:
     assert read(STREAM, *cuts) == REQUESTS
 
 
+@pytest.mark.parametrize("last", [b"1.0\r\nConnection: keep-alive", b"1.1\r\nConnection: close"])
+def test_nothing_is_read_behind_the_last_request(last: bytes) -> None:
+    """Also where llhttp would go on."""
+    requests = read(b"GET / HTTP/" + last + b"\r\nHost: a\r\n\r\n" + STREAM)
+    assert [request[1] for request in requests] == ["http://a/"]
+
+
+def test_upgrade_in_http_1_0_is_ignored() -> None:
+    """As RFC 9110 section 7.8 has it."""
+    assert read(b"GET / HTTP/1.0\r\nHost: a\r\n" + H2C + b"\r\n")[0][-2:] == (None, False)
+
+
 def test_byte_by_byte() -> None:
     """So does the finest."""
     assert read(STREAM, *range(len(STREAM))) == REQUESTS
