@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from functools import partial
 
 from services.userworker.config import Config
-from services.userworker.tail import TailServicer
+from services.userworker.tail import Tail
 from services.userworker.user_workers import UserWorkers
 from sluice.mesh.caller import Caller
 from sluice.mesh.channel import dial
@@ -14,7 +13,6 @@ from sluice.mesh.env import Address
 from sluice.mesh.pair import INVOKE, OUTBOUND_FETCH
 from sluice.mesh.served import Served
 from sluice.mesh.server import GrpcServer
-from sluice.pb import userworker_pb2_grpc
 from sluice.registry.client import RegistryClient
 from sluice.registry.source import MAX_MESSAGE
 
@@ -44,12 +42,8 @@ class UserWorkerService:
         workers.runner.begin()
         running.push_async_callback(workers.runner.aclose)
         server = GrpcServer(config.grpc_listen, allow_plaintext=config.allow_plaintext)
-        tail = TailServicer(workers.runner.output)
-        server.add(
-            INVOKE.service,
-            Served(INVOKE, workers.invoke).add_to,
-            partial(userworker_pb2_grpc.add_UserWorkerServiceServicer_to_server, tail),
-        )
+        invoke = Served(INVOKE, workers.invoke)
+        server.add(INVOKE.service, invoke.add_to, Tail(workers.runner.output).add_to)
         address = await server.start()
         running.push_async_callback(server.stop, config.drain_grace)
         return address
