@@ -135,7 +135,7 @@ def free_ports(count: int) -> list[int]:
 def engine() -> list[str]:
     """The compose command of this machine. Ends the run with exit code 2 where there is none."""
     for command in (["docker", "compose"], ["docker-compose"]):
-        if shutil.which(command[0]) and succeeds([*command, "version"]):
+        if succeeds([*command, "version"]):
             break
     else:
         pytest.exit("compose-test needs `docker compose`, or docker-compose 1.29", returncode=2)
@@ -145,7 +145,9 @@ def engine() -> list[str]:
 
 
 def succeeds(command: list[str]) -> bool:
-    """Whether `command` exits with 0."""
+    """Whether `command` exists and exits with 0."""
+    if shutil.which(command[0]) is None:
+        return False
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
