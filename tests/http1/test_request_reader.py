@@ -113,6 +113,7 @@ def _head(size: int) -> bytes:
     ("why", "data", "status"),
     [
         ("a head over the limit", _head(1400), 431),
+        ("the same, behind a request that is not", _head(100) + _head(1400), 431),
         ("one header that never ends", _head(10_000)[:-4], 431),
         ("blank lines that never end", b"\r\n" * 1000, 431),
         ("too many headers", b"GET / HTTP/1.1\r\nHost: a\r\n" + b"a:\r\n" * 20 + b"\r\n", 431),
