@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from sluice.http1 import server_connection
+from sluice.http1.incoming import Incoming
 from sluice.http1.server import Exchange, Limits, Peer
 from sluice.wire.body import Whole, read_all
 from sluice.wire.errors import Reason, SluiceError
@@ -302,12 +303,28 @@ async def test_expect(site: Site, ask: bool) -> None:
     wire = await site.wire(POST + b"Content-Length: 2\r\nExpect: 100-Continue\r\n\r\n")
     if ask:
         assert (await wire.head())[0] == b"HTTP/1.1 100 Continue"
-        wire.send(b"hi")
+        wire.send(b"h")
+        await until(lambda: _body(site).waiting and not _body(site)._pieces)
+        wire.send(b"i")
         assert await wire.response() == (200, b"hi")
         assert site.exchanges[0].request.headers == []
     else:
         assert await wire.response() == (200, b"unasked")
         assert await wire.ended()
+
+
+async def test_expect_behind_the_response_head(site: Site) -> None:
+    """Nothing is asked for in the middle of a response."""
+
+    async def handler(exchange: Exchange) -> Response:
+        return Response(200, body=exchange.request.body)
+
+    site.handler = handler
+    wire = await site.wire(CHUNKED[:-2] + b"Expect: 100-continue\r\n\r\n")
+    assert (await wire.head())[0] == b"HTTP/1.1 200 OK"
+    await until(lambda: _body(site).waiting)
+    wire.send(b"2\r\nhi\r\n0\r\n\r\n")
+    assert await wire.reader.readuntil(b"0\r\n\r\n") == b"2\r\nhi\r\n0\r\n\r\n"
 
 
 async def test_expect_with_the_body_at_hand(site: Site) -> None:
@@ -324,6 +341,13 @@ async def test_upgrade(site: Site, token: str) -> None:
     for _ in range(2):
         assert (await wire.response())[0] == 200
     assert [exchange.upgrade for exchange in site.exchanges] == [token.lower(), None]
+
+
+def _body(site: Site) -> Incoming:
+    """The body of the last request."""
+    body = site.exchanges[-1].request.body
+    assert isinstance(body, Incoming)
+    return body
 
 
 async def test_error_of_the_handler(site: Site) -> None:
@@ -357,13 +381,13 @@ async def test_bug_of_the_handler(site: Site, caplog: pytest.LogCaptureFixture) 
     [
         Response(200, [("a", b"b\r\nc: d")]),
         Response(200, [("content-length", b"9")]),
-        Response(101),
+        Response(101, body=Pieces(b"a")),
         Response(200, body=Whole(b"hello"), content_length=4),
     ],
     ids=["a line break", "framing of its own", "no final status", "a wrong length"],
 )
 async def test_responses_that_cannot_be_sent(site: Site, response: Response) -> None:
-    """They are errors, before a byte of them is sent."""
+    """They are errors, before a byte of them is sent, and their bodies are closed."""
 
     async def handler(_: Exchange) -> Response:
         return response
@@ -372,6 +396,7 @@ async def test_responses_that_cannot_be_sent(site: Site, response: Response) -> 
     wire = await site.wire(GET * 2)
     for _ in range(2):
         assert (await wire.response())[0] == 502
+    assert not isinstance(response.body, Pieces) or response.body.closed.is_set()
 
 
 CUT_SHORT: list[tuple[str, Pieces, int | None]] = [
@@ -458,6 +483,54 @@ async def test_a_client_that_does_not_read_stalls_the_body(site: Site) -> None:
     assert body.given < 2 << 20
     wire.writer.transport.resume_reading()  # type: ignore[attr-defined]
     assert len((await wire.response())[1]) == 8 << 20
+
+
+async def test_a_client_that_does_not_read_stalls_its_own_requests(site: Site) -> None:
+    """Responses to pipelined requests do not pile up."""
+
+    async def handler(_: Exchange) -> Response:
+        return Response(200, body=Whole(bytes(1 << 16)))
+
+    site.handler = handler
+    wire = await site.wire()
+    wire.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    wire.send(GET * 1000)
+    await until(lambda: site.exchanges and site.connection().out.waiting)
+    assert len(site.exchanges) < 40
+    wire.writer.transport.resume_reading()  # type: ignore[attr-defined]
+    for _ in range(1000):
+        assert (await wire.response())[0] == 200
+
+
+async def test_a_body_that_nobody_wants_is_not_read(site: Site) -> None:
+    """Its sender is stalled until the response, and does get that."""
+    go = asyncio.Event()
+
+    async def handler(exchange: Exchange) -> Response:
+        await exchange.request.body.aclose()
+        await go.wait()
+        return Response(200, body=Whole(b"no"))
+
+    site.handler = handler
+    wire = await site.wire(POST + b"Content-Length: 80000000\r\n\r\n")
+    await until(lambda: site.exchanges)
+    assert await _stuff(wire, bytes(1 << 16), lambda: site.connection()._holds) < 2 << 20
+    go.set()
+    assert await wire.response() == (200, b"no")
+    assert await wire.ended()
+
+
+async def test_the_client_leaves_at_once(site: Site) -> None:
+    """A request whose handler had not begun is not in flight any more."""
+    await site.wire()
+    await until(lambda: site.server._serving.connections)
+    connection = site.connection()
+    connection.data_received(GET)
+    connection.eof_received()
+    assert site.server.in_flight == 1
+    await until(lambda: not site.server.in_flight)
+    assert not site.exchanges
+    connection.abort()
 
 
 async def test_the_client_leaves(site: Site) -> None:
@@ -628,6 +701,23 @@ async def test_close_waits_for_requests_in_flight(site: Site) -> None:
     assert await wire.reader.read() == b"done"
     await closing
     assert site.server.in_flight == 0
+
+
+async def test_close_ends_connections_behind_streams(site: Site) -> None:
+    """Also where the response's head had promised more."""
+    go = asyncio.Event()
+
+    async def handler(_: Exchange) -> Response:
+        return Response(200, body=Pieces(b"a", gate=go))
+
+    site.handler = handler
+    wire = await site.wire(GET)
+    await wire.head()
+    closing = asyncio.create_task(site.server.close(600))
+    await asyncio.sleep(0)
+    go.set()
+    assert await wire.reader.read() == b"1\r\na\r\n0\r\n\r\n"
+    await closing
 
 
 async def test_close_cancels_what_outlasts_the_grace(site: Site) -> None:
