@@ -43,13 +43,17 @@ class Invocation(Generic[Detail]):
     span: Span
     limits: Limits
     hops: int = 0
-    id: str = field(default_factory=lambda: secrets.token_hex(8))
+    id: str = field(init=False)
     """Names the invocation in logs."""
 
-    token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+    token: str = field(init=False)
     """The capability that a subrequest carries. Never logged."""
 
     subrequests: int = 0
     cpu_used: float = 0.0
     fate: SluiceError | None = None
     """Why the host ended it, where it did."""
+
+    def __post_init__(self) -> None:
+        drawn = secrets.token_hex(32)
+        self.id, self.token = drawn[:16], drawn[16:]

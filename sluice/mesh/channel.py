@@ -49,4 +49,5 @@ def message_options(max_message: int) -> list[tuple[str, int]]:
         ("grpc.max_send_message_length", max_message),
         ("grpc.max_metadata_size", MAX_METADATA),
         ("grpc.absolute_max_metadata_size", MAX_METADATA),
+        ("grpc.http2.bdp_probe", 0),  # pings that size windows: peers are near, and calls short
     ]

@@ -1,5 +1,6 @@
 // Serves a dispatch Worker or an Outbound Worker: the operator's own code, which needs no gate.
 // The token of the request is kept beside it, and goes with each of its subrequests.
+import { withEnvAndExports } from "cloudflare:workers";
 import { headerJson, nativeFetch, serve, unwrap } from "./__sluice_shim.js";
 
 const TOKEN = "x-sluice-token";
@@ -30,7 +31,7 @@ const jsonMembers = (object, where) =>
       .map(([key, value]) => [key, jsonOf(value, `${where}.${key}`)]),
   );
 
-/** A dispatch namespace binding. `send` carries a Request and the control headers given. */
+/** A dispatch namespace binding. `send` carries a Request, and what get() chose. */
 const dispatchNamespace = (binding, send) => ({
   get: (name, args = {}, options = {}) => ({
     async fetch(input, init) {
@@ -41,7 +42,7 @@ const dispatchNamespace = (binding, send) => ({
         outbound: jsonMembers(options?.outbound, "outbound"),
         limits: jsonMembers(options?.limits, "limits"),
       };
-      return unwrap(await send(new Request(input, init), { [GET]: headerJson(chosen) }));
+      return unwrap(await send(new Request(input, init), headerJson(chosen)));
     },
   }),
 });
@@ -55,15 +56,17 @@ export const handler = (user, bindings) => ({
     headers.delete(TOKEN);
     headers.delete(ENV);
 
-    const send = (subrequest, control) => {
-      const out = new Headers(subrequest.headers);
-      out.delete(GET);
-      out.set(TOKEN, token);
-      for (const name in control) out.set(name, control[name]);
-      return nativeFetch(new Request(subrequest, { headers: out }));
+    // The subrequest is new, and nobody else's: its headers can be set in place.
+    const send = (subrequest, chosen) => {
+      subrequest.headers.set(TOKEN, token);
+      if (chosen) subrequest.headers.set(GET, chosen);
+      else subrequest.headers.delete(GET);
+      return nativeFetch(subrequest);
     };
+    // This request's env, as the handler's argument and by `import { env }`.
     const namespaces = bindings.map((name) => [name, dispatchNamespace(name, send)]);
     const env = { ...staticEnv, ...chosen, ...Object.fromEntries(namespaces) };
-    return serve(user, new Request(request, { headers }), { send, props: {}, env, ctx });
+    const seen = new Request(request, { headers });
+    return withEnvAndExports(env, {}, () => serve(user, seen, { send, props: {}, env, ctx }));
   },
 });

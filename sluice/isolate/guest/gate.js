@@ -31,7 +31,7 @@ export class Egress extends WorkerEntrypoint {
     }
     const headers = new Headers(request.headers);
     headers.set(TOKEN, this.ctx.props.token);
-    return fetch(new Request(request, { headers }));
+    return fetch(request, { headers });
   }
 }
 
@@ -55,7 +55,7 @@ export default {
       const user = worker.getEntrypoint("Entry", {
         props: { egress: ctx.exports.Egress({ props: { token } }), props },
       });
-      return await user.fetch(new Request(request, { headers }));
+      return await user.fetch(request, { headers });
     } catch (error) {
       const isLoad = error.message.startsWith("Failed to start Worker");
       return failure(isLoad ? "load" : "exception", error);

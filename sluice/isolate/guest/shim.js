@@ -4,7 +4,7 @@
 // It holds no secret: in a user Worker's isolate the way out is a stub whose token only the gate can
 // read (gate.js). User code that tampers with this file's work harms its own requests only.
 import { AsyncLocalStorage } from "node:async_hooks";
-import { WorkerEntrypoint, withEnvAndExports } from "cloudflare:workers";
+import { WorkerEntrypoint } from "cloudflare:workers";
 
 const ERROR = "x-sluice-error";
 const ERROR_TYPES = { Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError };
@@ -94,7 +94,7 @@ function respond(user, request, env, ctx) {
 
 /**
  * Serves one request with the Worker's module namespace `user`. `send` is this request's way out,
- * `props` becomes ctx.props, and `env` is what this request sees, also by `import { env }`.
+ * `props` becomes ctx.props.
  */
 export async function serve(user, request, { send, props, env, ctx }) {
   const context = {
@@ -103,9 +103,7 @@ export async function serve(user, request, { send, props, env, ctx }) {
     props,
   };
   try {
-    return await wayOut.run(send, () =>
-      withEnvAndExports(env, {}, () => respond(user, request, env, context)),
-    );
+    return await wayOut.run(send, () => respond(user, request, env, context));
   } catch (error) {
     return thrown(error);
   }
