@@ -295,16 +295,19 @@ async def test_connection_close(site: Site) -> None:
 async def test_expect(site: Site, ask: bool) -> None:
     """`100 Continue` goes out when the handler wants the body, and never otherwise."""
 
+    pieces: list[bytes] = []
+
     async def handler(exchange: Exchange) -> Response:
-        body = await read_all(exchange.request.body, 100) if ask else b"unasked"
-        return Response(200, body=Whole(body or b""))
+        async for piece in exchange.request.body if ask else Pieces(b"unasked"):
+            pieces.append(piece)  # noqa: PERF401 - the test looks while they come
+        return Response(200, body=Whole(b"".join(pieces)))
 
     site.handler = handler
     wire = await site.wire(POST + b"Content-Length: 2\r\nExpect: 100-Continue\r\n\r\n")
     if ask:
         assert (await wire.head())[0] == b"HTTP/1.1 100 Continue"
         wire.send(b"h")
-        await until(lambda: _body(site).waiting and not _body(site)._pieces)
+        await until(lambda: pieces and _body(site).waiting)
         wire.send(b"i")
         assert await wire.response() == (200, b"hi")
         assert site.exchanges[0].request.headers == []
@@ -680,6 +683,13 @@ async def test_close_ends_idle_connections(site: Site) -> None:
     assert await wire.ended()
     with pytest.raises(OSError, match=r".+"):
         await asyncio.open_unix_connection(site.path)
+
+
+async def test_a_connection_that_close_did_not_see(site: Site) -> None:
+    """One that the kernel had accepted before is not served any more."""
+    site.server._serving.closing = True
+    assert await (await site.wire(GET)).ended()
+    assert not site.exchanges
 
 
 async def test_close_waits_for_requests_in_flight(site: Site) -> None:
