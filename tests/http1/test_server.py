@@ -294,7 +294,6 @@ async def test_connection_close(site: Site) -> None:
 @pytest.mark.parametrize("ask", [True, False])
 async def test_expect(site: Site, ask: bool) -> None:
     """`100 Continue` goes out when the handler wants the body, and never otherwise."""
-
     pieces: list[bytes] = []
 
     async def handler(exchange: Exchange) -> Response:
