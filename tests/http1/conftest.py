@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
+import socket
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
@@ -23,12 +25,17 @@ from sluice.http1.server import Exchange, Limits, Server
 from sluice.http1.server_connection import ServerConnection
 from sluice.wire.body import Whole, read_all
 from sluice.wire.errors import Reason, SluiceError
-from sluice.wire.messages import Response
+from sluice.wire.messages import Request, Response
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Both loops."""
     return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
+
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: a\r\n"
+CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
 class Pieces:
@@ -138,6 +145,21 @@ class Wire:
         self.writer.close()
         with contextlib.suppress(ConnectionError):
             await self.writer.wait_closed()
+
+
+async def stuff(wire: Wire, data: bytes, stalled: Callable[[], Any]) -> int:
+    """Write `data` over and over, until the server has stalled. Returns how much it took."""
+    sock = socket.socket(fileno=os.dup(wire.writer.get_extra_info("socket").fileno()))
+    sock.setblocking(False)
+    sent = 0
+    with sock:
+        while True:
+            try:
+                sent += sock.send(data[sent % len(data) :])
+            except BlockingIOError:
+                if stalled():
+                    return sent
+            await asyncio.sleep(0)
 
 
 async def whole_answer(exchange: Exchange) -> Response:
@@ -269,3 +291,34 @@ async def caller(origin: Origin) -> AsyncIterator[Client]:
     client = Client(origin.path, idle=600)
     yield client
     await client.aclose()
+
+
+URL = "http://a.example/p"
+OK = b"HTTP/1.1 200 OK\r\n"
+HELLO = OK + b"Content-Length: 5\r\n\r\nhello"
+
+
+def get() -> Request:
+    """A request without a body."""
+    return Request("GET", URL)
+
+
+def always(answer: bytes) -> Script:
+    """A server that answers every request so."""
+
+    async def script(wire: Wire) -> None:
+        while True:
+            await wire.head()
+            wire.send(answer)
+
+    return script
+
+
+def once(answer: bytes) -> Script:
+    """A server that answers one request so, and ends the connection."""
+
+    async def script(wire: Wire) -> None:
+        await wire.head()
+        wire.send(answer)
+
+    return script
