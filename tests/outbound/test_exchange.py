@@ -170,8 +170,8 @@ async def test_request_body_that_breaks_off_aborts_the_connection(
 async def test_request_body_that_breaks_off_breaks_the_response_off(
     serve: Serve, client: GuardedClient
 ) -> None:
-    """Once the response has begun, a request body that fails ends it with the same reason."""
-    fail = asyncio.Event()
+    """A request body that fails within the response closes the connection and ends the response."""
+    fail, closed = asyncio.Event(), asyncio.Event()
 
     class Failing(Pieces):
         async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -182,13 +182,16 @@ async def test_request_body_that_breaks_off_breaks_the_response_off(
     async def origin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"abc")
         writer.write(b"HTTP/1.1 200 OK\r\n\r\nuntil close")
-        await reader.read()
+        with suppress(ConnectionError):
+            await reader.read()
+        closed.set()
 
     body = Failing([])
     response = await client.send(
         Request("POST", f"http://127.0.0.1:{await serve(origin)}/", [], body)
     )
     fail.set()
+    await closed.wait()
     with pytest.raises(SluiceError) as caught:
         await whole(response)
     assert caught.value.reason is Reason.BODY_TOO_LARGE
@@ -233,6 +236,20 @@ async def test_time_for_the_answer_begins_with_the_end_of_the_request(
     error = await failure(client, request)
     assert ended.is_set()
     assert error.message == "127.0.0.1 did not answer within 0.1 s"
+
+
+async def test_time_for_the_answer_ends_with_its_head(
+    serve: Serve, make_client: MakeClient
+) -> None:
+    """A body may last longer than the time for the answer, and its connection serves again."""
+    origin = Recorder()
+    port = await serve(origin)
+    client = make_client(first_byte_timeout=0.1)
+    response = await client.send(get(port))
+    await asyncio.sleep(0.3)  # three times the time for the answer
+    assert await whole(response) == b"ok"
+    assert await whole(await client.send(get(port))) == b"ok"
+    assert origin.connections == 1
 
 
 async def test_body_that_stalls(serve: Serve, make_client: MakeClient) -> None:
