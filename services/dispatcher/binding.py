@@ -32,6 +32,8 @@ class Chosen:
     props: dict[str, Any]
     outbound: dict[str, Any]
     limits: dict[str, Any]
+    rpc_method: str = ""
+    """What is called in place of `fetch()`, where it is not `fetch()`."""
 
 
 def parse(header: str) -> Chosen:
@@ -39,7 +41,12 @@ def parse(header: str) -> Chosen:
     try:
         said = json.loads(header)
         chosen = Chosen(
-            said["binding"], said["name"], said["props"], said["outbound"], said["limits"]
+            said["binding"],
+            said["name"],
+            said["props"],
+            said["outbound"],
+            said["limits"],
+            said.get("method", ""),
         )
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise SluiceError(Reason.INVALID_PARAMS, "dispatcher.get(): cannot be read") from error
@@ -91,6 +98,7 @@ class Bindings:
             worker=worker_pb2.Worker(dispatch_namespace=namespace, name=chosen.name, digest=digest),
             limits=limits(chosen.limits),
             hops=hops,
+            rpc_method=chosen.rpc_method,
         )
         if chosen.props:
             invocation.props.CopyFrom(params.to_struct(chosen.props, name="props"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sluice.http1.server import Exchange
 from sluice.isolate import control
 from sluice.isolate.invocation import Invocation, Limits
@@ -60,10 +62,7 @@ class UserWorkers:
             self._limits.with_chosen(bundle.limits, chosen.limits),
             hops=chosen.hops,
         )
-        said = {}
-        if chosen.props.fields:
-            said[control.PROPS] = control.encode(params.from_struct(chosen.props))
-        return await self.runner.invoke(invocation, request, said)
+        return await self.runner.invoke(invocation, request, _said(chosen))
 
     async def _subrequest(
         self, invocation: Invocation[userworker_pb2.Invocation], received: Exchange
@@ -75,3 +74,13 @@ class UserWorkers:
             hops=invocation.hops,
         )
         return await self._outbound.call(received.request, invocation.span, subrequest)
+
+
+def _said(chosen: userworker_pb2.Invocation) -> dict[str, str]:
+    """What the guest is told besides the request. Nothing, for most."""
+    call: dict[str, Any] = {}
+    if chosen.props.fields:
+        call["props"] = params.from_struct(chosen.props)
+    if chosen.rpc_method:
+        call["method"] = chosen.rpc_method
+    return {control.CALL: control.encode(call)} if call else {}

@@ -12,8 +12,8 @@ from sluice.wire.messages import Response
 TOKEN = "x-sluice-token"  # noqa: S105 — the name of a header
 """Both ways: the invocation that a request is, or a subrequest is of."""
 
-PROPS = "x-sluice-props"
-"""In: JSON of `ctx.props`."""
+CALL = "x-sluice-call"
+"""In: JSON of what a call is besides its request: `props`, and `method` where it is JS RPC."""
 
 ENV = "x-sluice-env"
 """In: JSON of what this request finds in `env` besides the bindings."""

@@ -86,7 +86,7 @@ def find_workerd(variables: Mapping[str, str]) -> Path:
 
 def user_config(bundle: worker_pb2.Bundle, runtime: Runtime) -> dict[str, bytes]:
     """Files for a user Worker behind the gate."""
-    modules = _with_guest_modules(bundle, "entrypoint(user)", export="const Entry", guest=["shim"])
+    modules = _with_guest_modules(bundle, "entrypoint(user)", export="const Entry", guest=["clone", "rpc", "shim"])
     worker = {
         "compatibilityDate": bundle.compatibility_date,
         "compatibilityFlags": _flags(bundle),
@@ -119,7 +119,7 @@ def direct_config(bundle: worker_pb2.Bundle, runtime: Runtime) -> dict[str, byte
         bundle,
         f"handler(user, {json.dumps(namespaces)})",
         export="default",
-        guest=["shim", "direct"],
+        guest=["clone", "rpc", "shim", "direct"],
     )
     contents, entries, bindings = {}, [], []
     for number, module in enumerate(modules):

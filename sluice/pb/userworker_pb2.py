@@ -28,7 +28,7 @@ from sluice.pb import http_pb2 as sluice_dot_v1_dot_http__pb2
 from sluice.pb import worker_pb2 as sluice_dot_v1_dot_worker__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1asluice/v1/userworker.proto\x12\tsluice.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14sluice/v1/http.proto\x1a\x16sluice/v1/worker.proto\"\xb6\x01\n\nInvocation\x12!\n\x06worker\x18\x01 \x01(\x0b\x32\x11.sluice.v1.Worker\x12,\n\x08outbound\x18\x02 \x01(\x0b\x32\x1a.sluice.v1.OutboundBinding\x12!\n\x06limits\x18\x03 \x01(\x0b\x32\x11.sluice.v1.Limits\x12&\n\x05props\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x0c\n\x04hops\x18\x05 \x01(\r\"r\n\rInvokeRequest\x12)\n\ninvocation\x18\x01 \x01(\x0b\x32\x15.sluice.v1.Invocation\x12(\n\x04head\x18\x02 \x01(\x0b\x32\x1a.sluice.v1.HttpRequestHead\x12\x0c\n\x04\x62ody\x18\x03 \x01(\x0c\"\xb2\x01\n\x0eInvokeResponse\x12)\n\x04head\x18\x01 \x01(\x0b\x32\x1b.sluice.v1.HttpResponseHead\x12\x0e\n\x04\x62ody\x18\x02 \x01(\x0cH\x00\x12+\n\x08trailers\x18\x03 \x01(\x0b\x32\x17.sluice.v1.HttpTrailersH\x00\x12\x30\n\twebsocket\x18\x04 \x01(\x0b\x32\x1b.sluice.v1.WebSocketMessageH\x00\x42\x06\n\x04part\"\xe1\x01\n\x13InvokeStreamRequest\x12)\n\ninvocation\x18\x01 \x01(\x0b\x32\x15.sluice.v1.Invocation\x12(\n\x04head\x18\x02 \x01(\x0b\x32\x1a.sluice.v1.HttpRequestHead\x12\x0e\n\x04\x62ody\x18\x03 \x01(\x0cH\x00\x12+\n\x08trailers\x18\x04 \x01(\x0b\x32\x17.sluice.v1.HttpTrailersH\x00\x12\x30\n\twebsocket\x18\x05 \x01(\x0b\x32\x1b.sluice.v1.WebSocketMessageH\x00\x42\x06\n\x04part\"\xb8\x01\n\x14InvokeStreamResponse\x12)\n\x04head\x18\x01 \x01(\x0b\x32\x1b.sluice.v1.HttpResponseHead\x12\x0e\n\x04\x62ody\x18\x02 \x01(\x0cH\x00\x12+\n\x08trailers\x18\x03 \x01(\x0b\x32\x17.sluice.v1.HttpTrailersH\x00\x12\x30\n\twebsocket\x18\x04 \x01(\x0b\x32\x1b.sluice.v1.WebSocketMessageH\x00\x42\x06\n\x04part\"I\n\x11TailWorkerRequest\x12!\n\x06worker\x18\x01 \x01(\x0b\x32\x11.sluice.v1.Worker\x12\x11\n\tno_follow\x18\x02 \x01(\x08\"\\\n\x12TailWorkerResponse\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x0c\n\x04line\x18\x03 \x01(\t2\xf6\x01\n\x11UserWorkerService\x12?\n\x06Invoke\x12\x18.sluice.v1.InvokeRequest\x1a\x19.sluice.v1.InvokeResponse0\x01\x12S\n\x0cInvokeStream\x12\x1e.sluice.v1.InvokeStreamRequest\x1a\x1f.sluice.v1.InvokeStreamResponse(\x01\x30\x01\x12K\n\nTailWorker\x12\x1c.sluice.v1.TailWorkerRequest\x1a\x1d.sluice.v1.TailWorkerResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1asluice/v1/userworker.proto\x12\tsluice.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14sluice/v1/http.proto\x1a\x16sluice/v1/worker.proto\"\xca\x01\n\nInvocation\x12!\n\x06worker\x18\x01 \x01(\x0b\x32\x11.sluice.v1.Worker\x12,\n\x08outbound\x18\x02 \x01(\x0b\x32\x1a.sluice.v1.OutboundBinding\x12!\n\x06limits\x18\x03 \x01(\x0b\x32\x11.sluice.v1.Limits\x12&\n\x05props\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x0c\n\x04hops\x18\x05 \x01(\r\x12\x12\n\nrpc_method\x18\x06 \x01(\t\"r\n\rInvokeRequest\x12)\n\ninvocation\x18\x01 \x01(\x0b\x32\x15.sluice.v1.Invocation\x12(\n\x04head\x18\x02 \x01(\x0b\x32\x1a.sluice.v1.HttpRequestHead\x12\x0c\n\x04\x62ody\x18\x03 \x01(\x0c\"\xb2\x01\n\x0eInvokeResponse\x12)\n\x04head\x18\x01 \x01(\x0b\x32\x1b.sluice.v1.HttpResponseHead\x12\x0e\n\x04\x62ody\x18\x02 \x01(\x0cH\x00\x12+\n\x08trailers\x18\x03 \x01(\x0b\x32\x17.sluice.v1.HttpTrailersH\x00\x12\x30\n\twebsocket\x18\x04 \x01(\x0b\x32\x1b.sluice.v1.WebSocketMessageH\x00\x42\x06\n\x04part\"\xe1\x01\n\x13InvokeStreamRequest\x12)\n\ninvocation\x18\x01 \x01(\x0b\x32\x15.sluice.v1.Invocation\x12(\n\x04head\x18\x02 \x01(\x0b\x32\x1a.sluice.v1.HttpRequestHead\x12\x0e\n\x04\x62ody\x18\x03 \x01(\x0cH\x00\x12+\n\x08trailers\x18\x04 \x01(\x0b\x32\x17.sluice.v1.HttpTrailersH\x00\x12\x30\n\twebsocket\x18\x05 \x01(\x0b\x32\x1b.sluice.v1.WebSocketMessageH\x00\x42\x06\n\x04part\"\xb8\x01\n\x14InvokeStreamResponse\x12)\n\x04head\x18\x01 \x01(\x0b\x32\x1b.sluice.v1.HttpResponseHead\x12\x0e\n\x04\x62ody\x18\x02 \x01(\x0cH\x00\x12+\n\x08trailers\x18\x03 \x01(\x0b\x32\x17.sluice.v1.HttpTrailersH\x00\x12\x30\n\twebsocket\x18\x04 \x01(\x0b\x32\x1b.sluice.v1.WebSocketMessageH\x00\x42\x06\n\x04part\"I\n\x11TailWorkerRequest\x12!\n\x06worker\x18\x01 \x01(\x0b\x32\x11.sluice.v1.Worker\x12\x11\n\tno_follow\x18\x02 \x01(\x08\"\\\n\x12TailWorkerResponse\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x0c\n\x04line\x18\x03 \x01(\t2\xf6\x01\n\x11UserWorkerService\x12?\n\x06Invoke\x12\x18.sluice.v1.InvokeRequest\x1a\x19.sluice.v1.InvokeResponse0\x01\x12S\n\x0cInvokeStream\x12\x1e.sluice.v1.InvokeStreamRequest\x1a\x1f.sluice.v1.InvokeStreamResponse(\x01\x30\x01\x12K\n\nTailWorker\x12\x1c.sluice.v1.TailWorkerRequest\x1a\x1d.sluice.v1.TailWorkerResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,19 +36,19 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sluice.pb.userworker_pb2', 
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_INVOCATION']._serialized_start=151
-  _globals['_INVOCATION']._serialized_end=333
-  _globals['_INVOKEREQUEST']._serialized_start=335
-  _globals['_INVOKEREQUEST']._serialized_end=449
-  _globals['_INVOKERESPONSE']._serialized_start=452
-  _globals['_INVOKERESPONSE']._serialized_end=630
-  _globals['_INVOKESTREAMREQUEST']._serialized_start=633
-  _globals['_INVOKESTREAMREQUEST']._serialized_end=858
-  _globals['_INVOKESTREAMRESPONSE']._serialized_start=861
-  _globals['_INVOKESTREAMRESPONSE']._serialized_end=1045
-  _globals['_TAILWORKERREQUEST']._serialized_start=1047
-  _globals['_TAILWORKERREQUEST']._serialized_end=1120
-  _globals['_TAILWORKERRESPONSE']._serialized_start=1122
-  _globals['_TAILWORKERRESPONSE']._serialized_end=1214
-  _globals['_USERWORKERSERVICE']._serialized_start=1217
-  _globals['_USERWORKERSERVICE']._serialized_end=1463
+  _globals['_INVOCATION']._serialized_end=353
+  _globals['_INVOKEREQUEST']._serialized_start=355
+  _globals['_INVOKEREQUEST']._serialized_end=469
+  _globals['_INVOKERESPONSE']._serialized_start=472
+  _globals['_INVOKERESPONSE']._serialized_end=650
+  _globals['_INVOKESTREAMREQUEST']._serialized_start=653
+  _globals['_INVOKESTREAMREQUEST']._serialized_end=878
+  _globals['_INVOKESTREAMRESPONSE']._serialized_start=881
+  _globals['_INVOKESTREAMRESPONSE']._serialized_end=1065
+  _globals['_TAILWORKERREQUEST']._serialized_start=1067
+  _globals['_TAILWORKERREQUEST']._serialized_end=1140
+  _globals['_TAILWORKERRESPONSE']._serialized_start=1142
+  _globals['_TAILWORKERRESPONSE']._serialized_end=1234
+  _globals['_USERWORKERSERVICE']._serialized_start=1237
+  _globals['_USERWORKERSERVICE']._serialized_end=1483
 # @@protoc_insertion_point(module_scope)

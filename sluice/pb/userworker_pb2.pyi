@@ -12,18 +12,20 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Invocation(_message.Message):
-    __slots__ = ("worker", "outbound", "limits", "props", "hops")
+    __slots__ = ("worker", "outbound", "limits", "props", "hops", "rpc_method")
     WORKER_FIELD_NUMBER: _ClassVar[int]
     OUTBOUND_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     PROPS_FIELD_NUMBER: _ClassVar[int]
     HOPS_FIELD_NUMBER: _ClassVar[int]
+    RPC_METHOD_FIELD_NUMBER: _ClassVar[int]
     worker: _worker_pb2.Worker
     outbound: _worker_pb2.OutboundBinding
     limits: _worker_pb2.Limits
     props: _struct_pb2.Struct
     hops: int
-    def __init__(self, worker: _Optional[_Union[_worker_pb2.Worker, _Mapping]] = ..., outbound: _Optional[_Union[_worker_pb2.OutboundBinding, _Mapping]] = ..., limits: _Optional[_Union[_worker_pb2.Limits, _Mapping]] = ..., props: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., hops: _Optional[int] = ...) -> None: ...
+    rpc_method: str
+    def __init__(self, worker: _Optional[_Union[_worker_pb2.Worker, _Mapping]] = ..., outbound: _Optional[_Union[_worker_pb2.OutboundBinding, _Mapping]] = ..., limits: _Optional[_Union[_worker_pb2.Limits, _Mapping]] = ..., props: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., hops: _Optional[int] = ..., rpc_method: _Optional[str] = ...) -> None: ...
 
 class InvokeRequest(_message.Message):
     __slots__ = ("invocation", "head", "body")

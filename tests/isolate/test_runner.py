@@ -169,7 +169,7 @@ async def test_props(workers: Workers) -> None:
         """import { WorkerEntrypoint } from 'cloudflare:workers';
         export default class extends WorkerEntrypoint { fetch() { return Response.json(this.ctx.props) } }""",
     ):
-        said = {control.PROPS: control.encode({"plan": "é"})}
+        said = {control.CALL: control.encode({"props": {"plan": "é"}})}
         assert json.loads((await workers.fetch(source, said=said))[1]) == {"plan": "é"}
 
 

@@ -1,6 +1,7 @@
 // Serves a dispatch Worker or an Outbound Worker: the operator's own code, which needs no gate.
 // The token of the request is kept beside it, and goes with each of its subrequests.
 import { withEnvAndExports } from "cloudflare:workers";
+import { dispatched } from "./__sluice_rpc.js";
 import { headerJson, nativeFetch, serve, unwrap } from "./__sluice_shim.js";
 
 const TOKEN = "x-sluice-token";
@@ -33,18 +34,20 @@ const jsonMembers = (object, where) =>
 
 /** A dispatch namespace binding. `send` carries a Request, and what get() chose. */
 const dispatchNamespace = (binding, send) => ({
-  get: (name, args = {}, options = {}) => ({
-    async fetch(input, init) {
+  get(name, args = {}, options = {}) {
+    const dispatch = async (request, method) => {
       const chosen = {
         binding,
         name: String(name),
         props: jsonMembers(args?.props, "props"),
         outbound: jsonMembers(options?.outbound, "outbound"),
         limits: jsonMembers(options?.limits, "limits"),
+        method,
       };
-      return unwrap(await send(new Request(input, init), headerJson(chosen)));
-    },
-  }),
+      return unwrap(await send(request, headerJson(chosen)));
+    };
+    return dispatched(async (input, init) => dispatch(new Request(input, init)), dispatch);
+  },
 });
 
 /** The fetch handler for the Worker's module namespace `user` and the names of its bindings. */

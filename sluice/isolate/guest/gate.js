@@ -6,7 +6,7 @@
 import { WorkerEntrypoint } from "cloudflare:workers";
 
 const TOKEN = "x-sluice-token";
-const PROPS = "x-sluice-props";
+const CALL = "x-sluice-call";
 const ERROR = "x-sluice-error";
 const MAX_HEADERS = 256; // workerd itself dies of tens of thousands
 
@@ -47,13 +47,13 @@ export default {
   async fetch(request, env, ctx) {
     const headers = new Headers(request.headers);
     const token = headers.get(TOKEN);
-    const props = JSON.parse(headers.get(PROPS) ?? "{}");
+    const { props = {}, method } = JSON.parse(headers.get(CALL) ?? "{}");
     headers.delete(TOKEN);
-    headers.delete(PROPS);
+    headers.delete(CALL);
     try {
       const worker = env.LOADER.get("user", () => loadUser(env));
       const user = worker.getEntrypoint("Entry", {
-        props: { egress: ctx.exports.Egress({ props: { token } }), props },
+        props: { egress: ctx.exports.Egress({ props: { token } }), props, method },
       });
       return await user.fetch(request, { headers });
     } catch (error) {

@@ -5,8 +5,12 @@
 // read (gate.js). User code that tampers with this file's work harms its own requests only.
 import { AsyncLocalStorage } from "node:async_hooks";
 import { WorkerEntrypoint } from "cloudflare:workers";
+import { answer } from "./__sluice_rpc.js";
 
 const ERROR = "x-sluice-error";
+const TOO_LATE =
+  "Too late to call FetchEvent.respondWith(). It must be called synchronously in the event handler.";
+const TWICE = "FetchEvent.respondWith() has already been called; it can only be called once.";
 const ERROR_TYPES = { Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError };
 
 export const nativeFetch = globalThis.fetch;
@@ -19,12 +23,12 @@ export const headerJson = (value) =>
     (c) => "\\u" + c.charCodeAt(0).toString(16).padStart(4, "0"),
   );
 
-/** A stack without the frames of this file and of the runtime below it. */
-const ownFrames = (stack) =>
-  stack
-    .split("\n")
-    .filter((line) => !/__sluice_|\(cloudflare:/.test(line))
-    .join("\n");
+/** Prints where an error came from, without the frames of this file and of the runtime below it. */
+const printStack = (error) => {
+  const lines = String(error?.stack ?? "").split("\n");
+  const own = lines.filter((line) => !/__sluice_|\(cloudflare:/.test(line)).join("\n");
+  if (own) console.error(own);
+};
 
 /** The response that tells the host what was thrown. */
 export function thrown(error, kind = "exception") {
@@ -34,7 +38,7 @@ export function thrown(error, kind = "exception") {
     name: isError ? String(error.name) : "Error",
     message: (isError ? String(error.message) : String(error)).slice(0, 2048),
   };
-  if (isError && error.stack) console.error(ownFrames(String(error.stack)));
+  printStack(error);
   return new Response(null, { status: 500, headers: { [ERROR]: headerJson(description) } });
 }
 
@@ -68,44 +72,70 @@ export function defineGlobals(env) {
   for (const [name, value] of Object.entries(env)) globalThis[name] ??= value;
 }
 
-async function respondByListeners(request, ctx) {
+/** Sends a request on to where it was going, as workerd does where the Worker leaves it alone. */
+const passOn = async (request, send) => unwrap(await send(request));
+
+function respondByListeners(request, ctx, send) {
   let response;
+  let tooLate = false;
+  const event = {
+    __proto__: FetchEvent.prototype,
+    type: "fetch",
+    request,
+    respondWith(promise) {
+      if (tooLate) throw new DOMException(TOO_LATE, "InvalidStateError");
+      if (response) throw new DOMException(TWICE, "InvalidStateError");
+      response = Promise.resolve(promise);
+    },
+    waitUntil: ctx.waitUntil,
+    passThroughOnException: ctx.passThroughOnException,
+  };
   for (const listener of listeners) {
-    const event = {
-      type: "fetch",
-      request,
-      respondWith: (promise) => (response ??= Promise.resolve(promise)),
-      waitUntil: (promise) => ctx.waitUntil(promise),
-      passThroughOnException: () => ctx.passThroughOnException(),
-    };
-    await (typeof listener === "function" ? listener(event) : listener.handleEvent(event));
-    if (response) return response;
+    if (typeof listener === "function") listener(event);
+    else listener.handleEvent(event);
+    if (response) break;
   }
-  throw new Error("No event listener called respondWith().");
+  tooLate = true;
+  return response ?? passOn(request, send);
 }
 
-function respond(user, request, env, ctx) {
+function respond(user, request, env, ctx, send) {
   const handler = user.default;
-  if (typeof handler === "function") return new handler(ctx, env).fetch(request);
-  if (typeof handler?.fetch === "function") return handler.fetch(request, env, ctx);
-  if (listeners.length > 0) return respondByListeners(request, ctx);
+  const receiver = typeof handler === "function" ? new handler(ctx, env) : handler;
+  if (typeof receiver?.fetch === "function") return receiver.fetch(request, env, ctx);
+  if (listeners.length > 0) return respondByListeners(request, ctx, send);
   throw new TypeError("Handler does not export a fetch() function.");
 }
 
 /**
- * Serves one request with the Worker's module namespace `user`. `send` is this request's way out,
- * `props` becomes ctx.props.
+ * Serves one request with the Worker's module namespace `user`, or the RPC that it is where there
+ * is a `method`. `send` is this request's way out, `props` becomes ctx.props.
  */
-export async function serve(user, request, { send, props, env, ctx }) {
+export async function serve(user, request, { send, props, method, env, ctx }) {
+  let failOpen = false;
   const context = {
     waitUntil: (promise) => ctx.waitUntil(promise),
-    passThroughOnException: () => ctx.passThroughOnException(),
+    passThroughOnException: () => void (failOpen = method === undefined),
     props,
   };
+  const run = () =>
+    method === undefined
+      ? respond(user, request, env, context, send)
+      : answer(user.default, method, request, env, context);
   try {
-    return await wayOut.run(send, () => respond(user, request, env, context));
+    return await wayOut.run(send, run);
   } catch (error) {
-    return thrown(error);
+    return failOpen && !request.bodyUsed ? rescue(error, request, send) : thrown(error);
+  }
+}
+
+/** Serves the request of a Worker that threw, and had said passThroughOnException(). */
+async function rescue(error, request, send) {
+  printStack(error);
+  try {
+    return await passOn(request, send);
+  } catch (refusal) {
+    return thrown(refusal);
   }
 }
 
@@ -113,8 +143,8 @@ export async function serve(user, request, { send, props, env, ctx }) {
 export const entrypoint = (user) =>
   class extends WorkerEntrypoint {
     fetch(request) {
-      const { egress, props } = this.ctx.props;
+      const { egress, props, method } = this.ctx.props;
       const send = (subrequest) => egress.fetch(subrequest);
-      return serve(user, request, { send, props, env: this.env, ctx: this.ctx });
+      return serve(user, request, { send, props, method, env: this.env, ctx: this.ctx });
     }
   };
