@@ -31,6 +31,7 @@ EGRESS_SOCKET = "egress.sock"
 
 _HOST_DATE = "2026-01-01"
 _HOST_FLAGS = ["nodejs_compat", "experimental"]
+_GUEST = ["clone", "rpc", "shim"]
 _PACKAGES = {
     ("Linux", "x86_64"): "workerd-linux-64",
     ("Linux", "aarch64"): "workerd-linux-arm64",
@@ -86,7 +87,7 @@ def find_workerd(variables: Mapping[str, str]) -> Path:
 
 def user_config(bundle: worker_pb2.Bundle, runtime: Runtime) -> dict[str, bytes]:
     """Files for a user Worker behind the gate."""
-    modules = _with_guest_modules(bundle, "entrypoint(user)", export="const Entry", guest=["clone", "rpc", "shim"])
+    modules = _with_guest_modules(bundle, "entrypoint(user)", export="const Entry", guest=_GUEST)
     worker = {
         "compatibilityDate": bundle.compatibility_date,
         "compatibilityFlags": _flags(bundle),
@@ -119,7 +120,7 @@ def direct_config(bundle: worker_pb2.Bundle, runtime: Runtime) -> dict[str, byte
         bundle,
         f"handler(user, {json.dumps(namespaces)})",
         export="default",
-        guest=["clone", "rpc", "shim", "direct"],
+        guest=[*_GUEST, "direct"],
     )
     contents, entries, bindings = {}, [], []
     for number, module in enumerate(modules):
