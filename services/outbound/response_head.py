@@ -6,6 +6,7 @@ import re
 
 from aiohttp.http import RawResponseMessage
 
+from sluice.http1.heads import status_text
 from sluice.wire import headers as header_list
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Response
@@ -27,10 +28,13 @@ def response(message: RawResponseMessage, limit: int, host: str) -> Response:
     if _CONTROL.search(b" ".join(value for _, value in headers)):
         raise _invalid(host, "answered with a CR, LF or NUL within a header")
     length = None if message.chunked else header_list.find(headers, "content-length")
+    # aiohttp decodes it so that every byte can be had back.
+    phrase = message.reason.encode("utf-8", "surrogateescape")
     return Response(
         message.code,
         header_list.carried(headers),
         content_length=int(length) if length is not None else None,
+        status_text=status_text(message.code, phrase),
     )
 
 

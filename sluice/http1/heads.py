@@ -21,8 +21,9 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]{1,256}")
 _METHOD = re.compile(r"[A-Z-]{1,32}")
 _SAID_ELSEWHERE = header_list.FRAMING | header_list.HOP_BY_HOP
+_PHRASES = {status.value: status.phrase.encode() for status in HTTPStatus}
 _STATUS_LINES = {
-    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
+    status: b"HTTP/1.1 %d %b\r\n" % (status, phrase) for status, phrase in _PHRASES.items()
 }
 
 
@@ -52,20 +53,37 @@ def request_head(
         raise SluiceError(Reason.INVALID_REQUEST, f"headers: {error}") from error
 
 
-def response_head(status: int, headers: Iterable[Header], framing: bytes) -> bytes:
-    """The head of a response. `framing` is whole lines, or nothing.
+def response_head(
+    status: int, headers: Iterable[Header], framing: bytes, text: str | None = None
+) -> bytes:
+    """The head of a response. `framing` is whole lines, or nothing. `text` is the reason phrase.
 
     Raises `INVALID_RESPONSE` for what HTTP/1.1 cannot carry, and for a status that is not final.
     """
     if not 200 <= status <= 599:
         raise SluiceError(Reason.INVALID_RESPONSE, f"status: {status} is not between 200 and 599")
-    parts = [_STATUS_LINES.get(status) or f"HTTP/1.1 {status} \r\n".encode()]
     try:
+        parts = [_status_line(status) if text is None else _line_with(status, text)]
         for name, value in headers:
             parts += (_beginning(name), value, b"\r\n")
         return _head(parts, framing)
     except ValueError as error:
         raise SluiceError(Reason.INVALID_RESPONSE, f"headers: {error}") from error
+
+
+def status_text(status: int, phrase: bytes) -> str | None:
+    """The reason phrase of a response that arrived. None where it is the status's own."""
+    return None if phrase == _PHRASES.get(status) else phrase.decode("latin-1")
+
+
+def _status_line(status: int) -> bytes:
+    return _STATUS_LINES.get(status) or f"HTTP/1.1 {status} \r\n".encode()
+
+
+def _line_with(status: int, text: str) -> bytes:
+    if "\r" in text or "\n" in text:
+        raise ValueError("the status text has a line break")
+    return f"HTTP/1.1 {status} {text}\r\n".encode("latin-1")
 
 
 def _head(parts: list[bytes], framing: bytes) -> bytes:

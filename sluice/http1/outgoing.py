@@ -71,7 +71,7 @@ def response(
         framing = b"content-length: %d\r\n" % length
     if close:
         framing += _CLOSE
-    head = heads.response_head(message.status, message.headers, framing)
+    head = heads.response_head(message.status, message.headers, framing, message.status_text)
     rest = None if complete else message.body
     return _outgoing(head, data, rest, length, chunked, closes=close)
 
@@ -89,7 +89,7 @@ def _bodyless(message: Response, method: str, *, close: bool) -> Outgoing:
     framing = b"" if length is None else b"content-length: %d\r\n" % length
     if close:
         framing += _CLOSE
-    head = heads.response_head(message.status, message.headers, framing)
+    head = heads.response_head(message.status, message.headers, framing, message.status_text)
     return Outgoing(head, b"", None, None, chunked=False, closes=close)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import httptools
 
 from sluice.http1.fields import Fields, Line, check_size, sort
+from sluice.http1.heads import status_text
 from sluice.http1.incoming import Incoming
 from sluice.http1.malformed import MalformedError, read_error
 from sluice.wire.body import Whole
@@ -35,6 +36,7 @@ class ResponseReader:
         self._max_headers = max_headers
         self._new_body = new_body
         self._parser = httptools.HttpResponseParser(self)
+        self._phrase = b""
         self._lines: list[Line] = []
         self._body: Incoming | None = None
         self._until_close = False
@@ -73,6 +75,11 @@ class ResponseReader:
         """A response, which must be the only one, unless those before it were interim."""
         if self.complete:
             raise MalformedError(502, "bytes behind the response")
+        self._phrase = b""
+
+    def on_status(self, part: bytes) -> None:
+        """More of the reason phrase."""
+        self._phrase += part
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header line, or after the head one trailer line, which is dropped."""
@@ -117,12 +124,13 @@ class ResponseReader:
     def _begin(self, status: int, fields: Fields) -> None:
         length, chunked = fields.body_length()
         headers = fields.headers
+        text = status_text(status, self._phrase)
         if self._method == "HEAD" or status in (204, 304):
             known = length if self._method == "HEAD" else None
-            self.response = Response(status, headers, _EMPTY, known)
+            self.response = Response(status, headers, _EMPTY, known, status_text=text)
             self.complete = True
             return
         self._until_close = not chunked and length is None
         self.reusable = self.reusable and not self._until_close
         self._body = self._new_body()
-        self.response = Response(status, headers, self._body, length)
+        self.response = Response(status, headers, self._body, length, status_text=text)

@@ -27,14 +27,16 @@ class HttpRequestHead(_message.Message):
     def __init__(self, method: _Optional[str] = ..., url: _Optional[str] = ..., headers: _Optional[_Iterable[_Union[HttpHeader, _Mapping]]] = ..., content_length: _Optional[int] = ...) -> None: ...
 
 class HttpResponseHead(_message.Message):
-    __slots__ = ("status", "headers", "content_length")
+    __slots__ = ("status", "headers", "content_length", "status_text")
     STATUS_FIELD_NUMBER: _ClassVar[int]
     HEADERS_FIELD_NUMBER: _ClassVar[int]
     CONTENT_LENGTH_FIELD_NUMBER: _ClassVar[int]
+    STATUS_TEXT_FIELD_NUMBER: _ClassVar[int]
     status: int
     headers: _containers.RepeatedCompositeFieldContainer[HttpHeader]
     content_length: int
-    def __init__(self, status: _Optional[int] = ..., headers: _Optional[_Iterable[_Union[HttpHeader, _Mapping]]] = ..., content_length: _Optional[int] = ...) -> None: ...
+    status_text: str
+    def __init__(self, status: _Optional[int] = ..., headers: _Optional[_Iterable[_Union[HttpHeader, _Mapping]]] = ..., content_length: _Optional[int] = ..., status_text: _Optional[str] = ...) -> None: ...
 
 class HttpTrailers(_message.Message):
     __slots__ = ("headers",)

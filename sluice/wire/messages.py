@@ -38,6 +38,8 @@ class Response:
     headers: list[Header] = field(default_factory=list)
     body: Body = field(default_factory=Whole)
     content_length: int | None = None
+    status_text: str | None = None
+    """Reason phrase, in latin-1. None: the status's own."""
 
 
 def has_body(method: str, status: int) -> bool:
@@ -77,12 +79,17 @@ def response_to_pb(response: Response, head: http_pb2.HttpResponseHead) -> None:
         add(name=name, value=value)
     if response.content_length is not None:
         head.content_length = response.content_length
+    if response.status_text is not None:
+        head.status_text = response.status_text
 
 
 def response_from_pb(head: http_pb2.HttpResponseHead, body: Body) -> Response:
     """The response that `head` begins."""
     length = head.content_length if head.HasField("content_length") else None
-    return Response(head.status, [(h.name, h.value) for h in head.headers], body, length)
+    text = head.status_text if head.HasField("status_text") else None
+    return Response(
+        head.status, [(h.name, h.value) for h in head.headers], body, length, status_text=text
+    )
 
 
 def check_url(url: str) -> None:
