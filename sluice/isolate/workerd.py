@@ -213,7 +213,9 @@ const config :Workerd.Config = (
     # Named "internet" so that the implicit public network service does not exist.
     (name = "internet", external = (address = "unix:{EGRESS_SOCKET}", http = (style = proxy))),
   ],
-  sockets = [(name = "in", http = (style = proxy), service = "worker")],
+  # Without a cfBlobHeader, request.cf would tell the Worker who its host is.
+  sockets = [(name = "in", http = (style = proxy, cfBlobHeader = "x-sluice-cf"),
+    service = "worker")],
   v8Flags = ["--max-heap-size={runtime.heap_bytes // 2**20}"],
 );
 """.encode()
