@@ -18,4 +18,6 @@ def read_error(error: Exception, status: int) -> Exception:
     """What to raise for an error of the parser: what a callback of ours raised, or `status`."""
     if isinstance(error, httptools.HttpParserCallbackError):
         return error.__context__ if isinstance(error.__context__, Exception) else error
+    if isinstance(error, httptools.HttpParserInvalidMethodError):
+        return MalformedError(501, "the method is not known")  # RFC 9110 section 9.1
     return MalformedError(status, str(error))

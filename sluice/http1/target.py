@@ -24,6 +24,7 @@ def url_of(target: str, hosts: list[bytes], scheme: str) -> str:
     if len(hosts) > 1:
         raise MalformedError(400, f"{len(hosts)} Host headers")
     host = _checked(hosts[0]) if hosts else None
+    target = target.partition("#")[0]  # Some clients send the fragment, which is theirs to keep.
     if host and _ORIGIN.fullmatch(target):
         return f"{scheme}://{host}{target}"
     if not _is_host(_ABSOLUTE.fullmatch(target)):
