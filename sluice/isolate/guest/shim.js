@@ -123,10 +123,23 @@ export async function serve(user, request, { send, props, method, env, ctx }) {
       ? respond(user, request, env, context, send)
       : answer(user.default, method, request, env, context);
   try {
-    return await wayOut.run(send, run);
+    return checked(await wayOut.run(send, run));
   } catch (error) {
     return failOpen && !request.bodyUsed ? rescue(error, request, send) : thrown(error);
   }
+}
+
+/** What a handler returned, if workerd can send it. In a caller's place workerd would answer 500. */
+function checked(response) {
+  if (!(response instanceof Response)) {
+    throw new TypeError("Incorrect type for Promise: the Promise did not resolve to 'Response'.");
+  }
+  if (response.type === "error") {
+    throw new TypeError(
+      "Return value from serve handler must not be an error response (like Response.error())",
+    );
+  }
+  return response;
 }
 
 /** Serves the request of a Worker that threw, and had said passThroughOnException(). */
