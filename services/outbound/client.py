@@ -1,8 +1,8 @@
 """The guarded HTTP client: the only way from a Worker to the internet.
 
 Connections, their pool, TLS and the parsing of responses are aiohttp's. Its `ClientSession` is not
-used: what it sends is not quite what it was given (`request_head` says where), it has one timeout
-for head and body and none for an upload, and it costs as much again as the rest.
+used: what it sends is not quite what it was given (`request_head` says where), and it has one
+timeout for head and body and none for an upload.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from dataclasses import dataclass
+from functools import lru_cache
 from math import inf
 from typing import NamedTuple
 from weakref import WeakSet
@@ -33,13 +34,16 @@ from services.outbound.connect_to import ConnectTo, find
 from services.outbound.destination import Guard
 from services.outbound.exchange import Exchange, OriginBody
 from services.outbound.failure import EXPECTED, no_response
-from services.outbound.request_head import CHUNKED, Location
+from services.outbound.request_head import CHUNKED
 from services.outbound.resolver import Resolver
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request, Response, has_body
 
 READ_BUFFER = 64 * 1024
 """The origin is paused where twice as many bytes of a body wait for their reader."""
+
+DESTINATIONS = 1024
+"""Origins of which the client remembers how they are reached. No address is among that."""
 
 MAX_HEADERS = 256
 """Most headers of a response."""
@@ -98,6 +102,8 @@ class GuardedClient:
         self._guarded = self._connector(tls, guard.socket_factory)
         # It only ever connects to the targets of `connect_to`, which the operator has named.
         self._redirected = self._connector(tls, None)
+        # What aiohttp wants to know about an origin is worked out once for it.
+        self._destination = lru_cache(maxsize=DESTINATIONS)(self._find_destination)
         self._used: WeakSet[ResponseHandler] = WeakSet()
         self._exchanges: WeakSet[Exchange] = WeakSet()
         self._uploads: set[asyncio.Task[None]] = set()
@@ -120,10 +126,10 @@ class GuardedClient:
 
         Raises `SluiceError` where there is none. The caller reads the response's body to its end or
         closes it; until then the rest of the request's body is sent. Cancelling closes the
-        connection to the origin.
+        connection to the origin. Where this raises, the caller closes the request's body.
         """
         location = request_head.locate(request.url)
-        destination = self._destination(location)
+        destination = self._destination(location.scheme, location.authority)
         data, complete = request.body.take()
         framing = request_head.framing(request, data, complete)
         start = request_head.head(request, location, framing)
@@ -150,9 +156,9 @@ class GuardedClient:
                 exchange.abort()
                 raise
 
-    def _destination(self, location: Location) -> Destination:
+    def _find_destination(self, scheme: str, authority: str) -> Destination:
         try:
-            url = URL(f"{location.scheme}://{location.authority.lower()}/", encoded=True)
+            url = URL(f"{scheme}://{authority.lower()}/", encoded=True)
             host, port = url.raw_host, url.port
         except ValueError as error:
             raise SluiceError(Reason.INVALID_REQUEST, f"the URL's host: {error}") from error
@@ -162,9 +168,7 @@ class GuardedClient:
         entry = find(self._connect_to, host, port)
         if entry is None:
             return Destination(host, self._guarded, ClientRequest("GET", url, loop=loop))
-        target = URL.build(
-            scheme=location.scheme, host=entry.to_host or host, port=entry.to_port or port
-        )
+        target = URL.build(scheme=scheme, host=entry.to_host or host, port=entry.to_port or port)
         # The TLS name is part of the pool's key: no other request gets such a connection.
         initiator = ClientRequest("GET", target, loop=loop, server_hostname=host)
         return Destination(host, self._redirected if entry.to_host else self._guarded, initiator)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from aiohttp.http import RawResponseMessage
 
 from sluice.http1.heads import status_text
@@ -11,23 +9,22 @@ from sluice.wire import headers as header_list
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Response
 
-_CONTROL = re.compile(rb"[\r\n\0]")
-
 
 def response(message: RawResponseMessage, limit: int, host: str) -> Response:
     """The response without its body.
 
-    Raises `INVALID_RESPONSE` for headers of more than `limit` bytes, for a control character that
-    aiohttp's parser lets through, and for a switch of protocols that nobody asked for.
+    Raises `INVALID_RESPONSE` for headers of more than `limit` bytes, for a switch of protocols, and
+    for a transfer coding such as gzip: nobody asked for them, and only chunks are undone.
     """
     if message.code < 200:
         raise _invalid(host, f"answered with status {message.code}, which ends no exchange")
     if sum(len(name) + len(value) + 4 for name, value in message.raw_headers) > limit:
         raise _invalid(host, f"answered with more than {limit} bytes of headers")
     headers = [(name.decode("latin-1").lower(), value) for name, value in message.raw_headers]
-    if _CONTROL.search(b" ".join(value for _, value in headers)):
-        raise _invalid(host, "answered with a CR, LF or NUL within a header")
-    length = None if message.chunked else header_list.find(headers, "content-length")
+    coding = header_list.find(headers, "transfer-encoding")
+    if coding is not None and coding.lower() not in (b"chunked", b"identity"):
+        raise _invalid(host, "answered with a transfer coding other than chunked")
+    length = header_list.find(headers, "content-length")
     # aiohttp decodes it so that every byte can be had back.
     phrase = message.reason.encode("utf-8", "surrogateescape")
     return Response(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from contextlib import suppress
 
 import pytest
@@ -195,6 +196,56 @@ async def test_slow_reader_pauses_the_origin(serve: Serve, client: GuardedClient
     await stalled.wait()
     assert sent < 16 << 20
     assert len(await whole(response)) == size
+
+
+async def test_idle_connection_that_is_reset_is_no_error(
+    serve: Serve, client: GuardedClient
+) -> None:
+    """What happens to a connection that nobody uses is not logged as an error."""
+    logged: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: logged.append(context))
+    idle, gone = asyncio.Event(), asyncio.Event()
+
+    async def origin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(OK)
+        await idle.wait()
+        reset(writer)
+        gone.set()
+
+    port = await serve(origin)
+    assert await whole(await client.send(get(port))) == b"ok"
+    idle.set()
+    await gone.wait()
+    # Once another origin has answered a later request, the reset has arrived too.
+    assert await whole(await client.send(get(await serve(Recorder())))) == b"ok"
+    assert await whole(await client.send(get(port))) == b"ok"
+    gc.collect()
+    assert logged == []
+
+
+async def test_connection_keeps_nothing_of_its_requests(
+    serve: Serve, client: GuardedClient
+) -> None:
+    """A connection may serve many requests and holds on to none that is over."""
+
+    async def origin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await read_request(reader)
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n")
+            await asked.wait()
+            asked.clear()
+            writer.write(b"x")
+
+    asked = asyncio.Event()
+    port = await serve(origin)
+    for _ in range(5):
+        response = await client.send(get(port))
+        asked.set()
+        assert await whole(response) == b"x"
+        del response
+    gc.collect()
+    assert len(client._exchanges) == 0
 
 
 async def test_client_that_is_closed(serve: Serve, make_client: MakeClient) -> None:

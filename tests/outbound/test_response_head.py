@@ -165,6 +165,16 @@ async def test_body_is_given_as_it_comes(serve: Serve, client: GuardedClient) ->
         ),
         (b"HTTP/1.1 200 OK\r\nx: a\0b\r\ncontent-length: 0\r\n\r\n", Reason.INVALID_RESPONSE),
         (b"HTTP/1.1 200 OK\r\nx: a\rb\r\ncontent-length: 0\r\n\r\n", Reason.INVALID_RESPONSE),
+        (
+            b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+            Reason.INVALID_RESPONSE,  # two lengths
+        ),
+        # a coding that nobody asked for, and whose name is not carried on
+        (
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+            Reason.INVALID_RESPONSE,
+        ),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\n", Reason.INVALID_RESPONSE),
         # nobody asked for another protocol
         (
             b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n",
