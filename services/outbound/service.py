@@ -31,7 +31,10 @@ class OutboundService:
         running.push_async_callback(channel.close)
         registry = RegistryClient(channel)
         running.push_async_callback(registry.aclose)
-        client = GuardedClient(config.client, Guard(config.allow_address), config.connect_to)
+        # The mesh's own ports stay closed to Workers, whatever --allow-address opens.
+        own_ports = frozenset({config.grpc_listen.port, config.registry.port})
+        guard = Guard(config.allow_address, own_ports)
+        client = GuardedClient(config.client, guard, config.connect_to)
         running.push_async_callback(client.aclose)
         subrequests = Subrequests(config.runner, config.limits, registry, client)
         subrequests.runner.begin()

@@ -122,6 +122,10 @@ class Subrequests:
                 attributes.URL_FULL: without_query(request.url),
             },
         ) as span:
-            response = await self._client.send(request)
+            try:
+                response = await self._client.send(request)
+            except BaseException:
+                await request.body.aclose()
+                raise
             span.set(attributes.HTTP_STATUS, response.status)
         return response

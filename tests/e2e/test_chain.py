@@ -246,3 +246,18 @@ async def test_streamed_upload(mesh: Mesh, origin: Origin) -> None:
         mesh.http, headers={"host": "acme.example.com"}, data=io.BytesIO(b"x" * size)
     ) as response:
         assert (response.status, await response.text()) == (200, str(size))
+
+
+async def test_own_ports_stay_closed(mesh: Mesh) -> None:
+    """An address that is allowed does not open the mesh's own gRPC ports to Workers."""
+    await mesh.deploy(
+        "acme",
+        f"""export default {{ async fetch() {{
+            try {{ await fetch('http://{mesh.grpc["outbound"]}/'); return new Response('reached') }}
+            catch (e) {{ return new Response(e.message) }} }} }}""",
+        "production",
+    )
+    _, text = await mesh.get("acme.example.com")
+    assert "reached" not in text
+    line = await mesh.services["outbound"].line(event="fetch")
+    assert (line["decision"], line["reason"]) == ("deny", "DESTINATION_PROHIBITED")
