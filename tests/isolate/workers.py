@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -33,15 +34,25 @@ class Workers:
     bundles: dict[str, worker_pb2.Bundle] = field(default_factory=dict)
     answer: Callable[[Invocation[str], Exchange], Awaitable[Response]] | None = None
     subrequests: list[tuple[str, Request]] = field(default_factory=list)
+    _arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def bundle(self, digest: str) -> worker_pb2.Bundle:
         return self.bundles[digest]
 
     async def on_subrequest(self, invocation: Invocation[str], exchange: Exchange) -> Response:
         self.subrequests.append((invocation.detail, exchange.request))
+        self._arrived.set()
         if self.answer is not None:
             return await self.answer(invocation, exchange)
         return Response(200, body=Whole(f"for {invocation.detail}".encode()))
+
+    async def until(self, count: int) -> list[str]:
+        """The URLs of the subrequests, in order of their text, once there are `count`."""
+        async with asyncio.timeout(10):
+            while len(self.subrequests) < count:
+                self._arrived.clear()
+                await self._arrived.wait()
+        return sorted(request.url for _, request in self.subrequests)
 
     async def fetch(
         self,

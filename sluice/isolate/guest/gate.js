@@ -9,6 +9,8 @@ const TOKEN = "x-sluice-token";
 const CALL = "x-sluice-call";
 const ERROR = "x-sluice-error";
 const MAX_HEADERS = 256; // workerd itself dies of tens of thousands
+// What workerd says of code that does not run, and of a date or flag that it does not know.
+const NOT_LOADED = /^(Failed to start Worker|This Worker requires compat|No such compat|Compatibility flag)/;
 
 const failure = (kind, error) =>
   new Response(null, {
@@ -57,7 +59,7 @@ export default {
       });
       return await user.fetch(request, { headers });
     } catch (error) {
-      const isLoad = error.message.startsWith("Failed to start Worker");
+      const isLoad = NOT_LOADED.test(error.message);
       return failure(isLoad ? "load" : "exception", error);
     }
   },

@@ -7,6 +7,9 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { WorkerEntrypoint } from "cloudflare:workers";
 import { answer } from "./__sluice_rpc.js";
 
+// The runtime's own, whatever the Worker puts in their place.
+const { Request, Response } = globalThis;
+
 const ERROR = "x-sluice-error";
 const TOO_LATE =
   "Too late to call FetchEvent.respondWith(). It must be called synchronously in the event handler.";

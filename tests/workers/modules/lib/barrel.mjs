@@ -1,0 +1,3 @@
+export { default, double } from "./numbers.mjs";
+export { double as renamed } from "./numbers.mjs";
+export * from "./numbers.mjs";

@@ -1,0 +1,4 @@
+// Fetches while it loads, which no Worker may.
+await fetch("https://origin.test/");
+
+export default { fetch: () => new Response("never") };
