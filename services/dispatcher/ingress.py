@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 
 from services.dispatcher.dispatch import Dispatch
+from sluice.http1.limits import Limits
 from sluice.http1.server import Exchange, Server
 from sluice.mesh import attributes, tracing
 from sluice.mesh.env import Address
 from sluice.mesh.tracing import Kind, Span
-from sluice.wire.body import Watched, Whole
+from sluice.wire.body import Whole
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.headers import Header
 from sluice.wire.messages import Request, Response
@@ -23,10 +24,10 @@ _log = logging.getLogger(__name__)
 class Ingress:
     """Serves HTTP by the dispatch Worker."""
 
-    def __init__(self, dispatch: Dispatch, listen: Address) -> None:
+    def __init__(self, dispatch: Dispatch, listen: Address, limits: Limits) -> None:
         self._dispatch = dispatch
         self._listen = listen
-        self._server = Server(self._serve, on_error=_refusal)
+        self._server = Server(self._serve, on_error=_refusal, limits=limits)
 
     async def start(self) -> Address:
         """Listen. Returns the address."""
@@ -57,7 +58,7 @@ class Ingress:
             span.end()
             raise
         span.set(attributes.HTTP_STATUS, response.status)
-        response.body = Watched(response.body, lambda _: span.end())
+        response.watch(lambda _: span.end())
         return response
 
 

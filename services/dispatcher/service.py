@@ -10,6 +10,7 @@ from services.dispatcher.config import Config
 from services.dispatcher.dispatch import Dispatch
 from services.dispatcher.ingress import Ingress
 from services.dispatcher.registry_servicer import RegistryServicer
+from sluice.http1.limits import Limits
 from sluice.mesh.caller import Caller
 from sluice.mesh.channel import dial
 from sluice.mesh.env import Address
@@ -67,7 +68,8 @@ class DispatcherService:
         )
         address = await server.start()
         running.push_async_callback(server.stop, config.drain_grace)
-        ingress = Ingress(dispatch, config.http_listen)
+        limits = Limits(max_message=config.runner.max_message)
+        ingress = Ingress(dispatch, config.http_listen, limits)
         _log.info("HTTP on %s", await ingress.start())
         running.push_async_callback(ingress.stop, config.drain_grace)
         return address

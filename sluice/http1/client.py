@@ -10,6 +10,7 @@ from sluice.http1 import outgoing
 from sluice.http1.client_connection import Answer, ClientConnection
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request
+from sluice.wire.websocket import MAX_MESSAGE
 
 __all__ = ["Client"]
 
@@ -32,12 +33,14 @@ class Client:
         max_idle: int = 64,
         max_head: int = 128 * 1024,
         max_headers: int = 256,
+        max_message: int = MAX_MESSAGE,
     ) -> None:
         self._path = path
         self._keep = idle
         self._max_idle = max_idle
         self._max_head = max_head
         self._max_headers = max_headers
+        self._max_message = max_message
         self._free: list[ClientConnection] = []
         self._open: set[ClientConnection] = set()
         self._pumps: set[asyncio.Task[None]] = set()
@@ -47,10 +50,10 @@ class Client:
     async def send(self, request: Request, control: Mapping[str, str]) -> Answer:
         """Send a request. Returns the head of its response, and the response's control headers.
 
-        The response's body must be read to its end, or closed. Raises `ISOLATE_DIED` where nobody
-        answers, `LOAD_SHED` where the socket's queue is full, `INVALID_RESPONSE` for what is not
-        HTTP, `INVALID_REQUEST` for what HTTP cannot carry, and what the request's body raises.
-        Cancelled, it breaks the connection off.
+        The response's body must be read to its end, or closed; its WebSocket must be closed. Raises
+        `ISOLATE_DIED` where nobody answers, `LOAD_SHED` where the socket's queue is full,
+        `INVALID_RESPONSE` for what is not HTTP, `INVALID_REQUEST` for what HTTP cannot carry, and
+        what the request's body raises. Cancelled, it breaks the connection off.
         """
         try:
             message = outgoing.request(request, control)
@@ -100,7 +103,9 @@ class Client:
         return connection
 
     def _connection(self) -> ClientConnection:
-        return ClientConnection(self._max_head, self._max_headers, self._pumps, self._put_back)
+        return ClientConnection(
+            self._max_head, self._max_headers, self._max_message, self._pumps, self._put_back
+        )
 
     def _put_back(self, connection: ClientConnection) -> None:
         if self._closed or len(self._free) >= self._max_idle:

@@ -11,6 +11,7 @@ from sluice.http1.incoming import Incoming
 from sluice.http1.malformed import MalformedError
 from sluice.http1.outgoing import Outgoing
 from sluice.http1.response_reader import ResponseReader
+from sluice.http1.websocket import FrameSocket
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Response
 
@@ -29,6 +30,7 @@ class ClientConnection(Connection):
         self,
         max_head: int,
         max_headers: int,
+        max_message: int,
         pumps: set[asyncio.Task[None]],
         on_free: Callable[[ClientConnection], None],
     ) -> None:
@@ -39,6 +41,8 @@ class ClientConnection(Connection):
         self._pumps = pumps
         self._max_head = max_head
         self._max_headers = max_headers
+        self._max_message = max_message
+        self._socket: FrameSocket | None = None
         self._on_free = on_free
         self._reader: ResponseReader | None = None
         self._answer: asyncio.Future[Answer] | None = None
@@ -59,7 +63,7 @@ class ClientConnection(Connection):
             raise SluiceError(Reason.ISOLATE_DIED, "the connection ended before the request")
         loop = asyncio.get_running_loop()
         self._reader = ResponseReader(
-            method, self._max_head, self._max_headers, lambda: Incoming(self)
+            method, self._max_head, self._max_headers, lambda: Incoming(self), message.key
         )
         self._answered = False
         answer: asyncio.Future[Answer] = loop.create_future()
@@ -89,6 +93,9 @@ class ClientConnection(Connection):
     def data_received(self, data: bytes) -> None:
         """Read the response. Nothing may come while none is awaited."""
         reader = self._reader
+        if self._socket is not None:
+            self._socket.feed(data)
+            return
         if reader is None:
             self.abort()
             return
@@ -97,6 +104,9 @@ class ClientConnection(Connection):
         except MalformedError as malformed:
             reason = Reason.BODY_CUT_SHORT if self._answered else Reason.INVALID_RESPONSE
             self._fail(SluiceError(reason, f"response: {malformed.message}"))
+            return
+        if reader.behind is not None:
+            self._switch(reader, reader.behind)
             return
         self._deliver(reader)
         if reader.complete:
@@ -110,6 +120,8 @@ class ClientConnection(Connection):
     def connection_lost(self, exc: Exception | None) -> None:
         """Whatever was going on is cut short."""
         super().connection_lost(exc)
+        if self._socket is not None:
+            self._socket.lost()
         if self._reader is not None:
             cut = Reason.BODY_CUT_SHORT if self._answered else Reason.ISOLATE_DIED
             what = "body" if self._answered else "head"
@@ -123,6 +135,15 @@ class ClientConnection(Connection):
     def unwanted(self) -> None:
         """Break off a response that nobody wants the rest of."""
         self.abort()
+
+    def _switch(self, reader: ResponseReader, behind: bytes) -> None:
+        """From here on the connection is a WebSocket."""
+        assert reader.response is not None  # noqa: S101 — for mypy; it came before what is behind it
+        self._reader = None
+        self._socket = FrameSocket(self, is_client=True, max_message=self._max_message)
+        reader.response.websocket = self._socket
+        self._deliver(reader)
+        self._socket.feed(behind)
 
     def _deliver(self, reader: ResponseReader) -> None:
         if reader.response is not None and not self._answered:

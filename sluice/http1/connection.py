@@ -30,6 +30,24 @@ class Connection(asyncio.Protocol):
             self.lost.set_result(None)
         self.out.resume()
 
+    @property
+    def full(self) -> bool:
+        """Whether the transport has asked for a pause."""
+        return self.out.full
+
+    def write(self, data: bytes) -> None:
+        """Send `data`."""
+        self.transport.write(data)
+
+    async def drain(self) -> None:
+        """Wait until the transport has room."""
+        await self.out.drain()
+
+    def finish(self) -> None:
+        """Send no more, once what was written is sent, but read on."""
+        if self.transport.can_write_eof() and not self.transport.is_closing():
+            self.transport.write_eof()
+
     def pause_writing(self) -> None:
         """The transport is full."""
         self.out.pause()

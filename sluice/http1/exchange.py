@@ -45,7 +45,8 @@ class Exchange:
     """Headers with the prefix `headers.CONTROL_PREFIX`, as latin-1 text."""
     peer: Peer
     upgrade: str | None = None
-    """Lowercase `Upgrade` of a request that asks for one. The handler may answer as ever."""
+    """Lowercase `Upgrade` of a request that asks for one other than to a WebSocket. The handler may
+    answer as ever."""
 
 
 Handler: TypeAlias = Callable[[Exchange], Awaitable[Response]]

@@ -62,6 +62,17 @@ def response_head(
     """
     if not 200 <= status <= 599:
         raise SluiceError(Reason.INVALID_RESPONSE, f"status: {status} is not between 200 and 599")
+    return _response_head(status, headers, framing, text)
+
+
+def switch_head(headers: Iterable[Header], handshake: bytes) -> bytes:
+    """The head of a response that opens a WebSocket. `handshake` is whole lines."""
+    return _response_head(101, headers, handshake, None)
+
+
+def _response_head(
+    status: int, headers: Iterable[Header], framing: bytes, text: str | None
+) -> bytes:
     try:
         parts = [_status_line(status) if text is None else _line_with(status, text)]
         for name, value in headers:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sluice.wire.websocket import MAX_MESSAGE
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -19,5 +21,7 @@ class Limits:
     """Between requests, and before the first."""
     stall_timeout: float = 300.0
     """Without a byte moving, while a handler waits for the peer to send or to read."""
+    max_message: int = MAX_MESSAGE
+    """Most bytes of one WebSocket message."""
     max_connections: int = 10_000
     """One more is closed at once."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sluice.http1 import heads
+from sluice.http1 import handshake, heads
 from sluice.wire.body import Body
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request, Response, has_body
@@ -30,6 +30,8 @@ class Outgoing:
     chunked: bool
     closes: bool
     """Whether the connection ends with this message."""
+    key: bytes | None = None
+    """Of a request: that of the WebSocket it asks for."""
 
 
 def chunk(data: bytes) -> bytes:
@@ -39,6 +41,8 @@ def chunk(data: bytes) -> bytes:
 
 def request(message: Request, control: Mapping[str, str]) -> Outgoing:
     """A request on its way out. Takes what is at hand of its body."""
+    if message.websocket:
+        return _upgrade(message, control)
     data, complete = message.body.take()
     length = _length(message.content_length, data, complete)
     if length is None:
@@ -74,6 +78,22 @@ def response(
     head = heads.response_head(message.status, message.headers, framing, message.status_text)
     rest = None if complete else message.body
     return _outgoing(head, data, rest, length, chunked, closes=close)
+
+
+def switch(message: Response, key: bytes | None) -> Outgoing:
+    """The response that opens the WebSocket which was asked for with `key`."""
+    if key is None or message.status != 101:
+        raise SluiceError(Reason.INVALID_RESPONSE, "a WebSocket that nobody asked for")
+    head = heads.switch_head(message.headers, handshake.response_lines(key))
+    return Outgoing(head, b"", None, None, chunked=False, closes=True)
+
+
+def _upgrade(message: Request, control: Mapping[str, str]) -> Outgoing:
+    """A request that asks for a WebSocket."""
+    key = handshake.new_key()
+    lines = handshake.request_lines(key)
+    head = heads.request_head(message.method, message.url, message.headers, control, lines)
+    return Outgoing(head, b"", None, None, chunked=False, closes=False, key=key)
 
 
 def _bodyless(message: Response, method: str, *, close: bool) -> Outgoing:

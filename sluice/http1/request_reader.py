@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import httptools
 
+from sluice.http1 import handshake
 from sluice.http1.exchange import Exchange, Peer
 from sluice.http1.fields import Fields, Line, check_size, sort
 from sluice.http1.incoming import Incoming
@@ -32,6 +33,8 @@ class Arrived:
     """Whether the client can read a chunked response: not before HTTP/1.1."""
     expects: bool
     """Whether the client sends the body only after `100 Continue`."""
+    key: bytes | None = None
+    """Of a request that asks for a WebSocket: `sec-websocket-key`."""
 
     @property
     def unread(self) -> bool:
@@ -66,10 +69,16 @@ class RequestReader:
         self._fed = 0
         self._skipped: bytes | None = None
         self._priming = False
+        self._behind: bytearray | None = None
 
     def feed(self, data: bytes) -> None:
         """Read `data`. What it makes is in `arrived` and `body`."""
         if self.ended:
+            return
+        if self._behind is not None:
+            self._behind += data
+            if len(self._behind) > self._limits.max_head:
+                raise MalformedError(431, "too much behind a request for a WebSocket")
             return
         self._fed = len(data)
         self._framing += self._fed
@@ -82,6 +91,14 @@ class RequestReader:
                 raise read_error(error, 400) from None
         if self._framing > self._limits.max_head:
             raise MalformedError(431, f"more than {self._limits.max_head} bytes of head or framing")
+
+    def take_behind(self) -> bytes:
+        """Bytes that came behind a request for a WebSocket, which is answered now.
+
+        Until then they may have been frames or requests. What comes from now on is read again.
+        """
+        behind, self._behind = self._behind, None
+        return bytes(behind or b"")
 
     def _parse(self, data: bytes | memoryview) -> bytes | memoryview:
         """Feed the parser. Returns what it left, which is what follows an upgrade request.
@@ -98,7 +115,11 @@ class RequestReader:
                 self._parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n\r\n" % self._skipped)
                 self._priming = False
                 self._skipped = None
-            return memoryview(data)[upgrade.args[0] :]
+            left = memoryview(data)[upgrade.args[0] :]
+            if self.arrived and self.arrived[-1].key is not None:
+                self._behind = bytearray(left)
+                return b""
+            return left
         return b""
 
     def on_message_begin(self) -> None:
@@ -160,17 +181,19 @@ class RequestReader:
         if chunked and not modern:
             raise MalformedError(400, "transfer-encoding in HTTP/1.0")
         body = self._new_body() if chunked or length else None
-        upgrade = None
+        upgrade = key = None
         if self._parser.should_upgrade():
             asked = b",".join(fields.own["upgrade"]).decode("latin-1").lower()
             upgrade = asked if modern else None
             self._skip_body(length, chunked=chunked)
+        if upgrade == handshake.WEBSOCKET and method == "GET" and body is None:
+            upgrade, key = None, handshake.key_of(fields.own)
         self.body = body
         self._keep_alive = modern and not fields.closes()
-        request = Request(method, url, fields.headers, body or _EMPTY, length)
+        request = Request(method, url, fields.headers, body or _EMPTY, length, key is not None)
         exchange = Exchange(request, fields.control, self._peer, upgrade)
         expects = modern and _expects(fields)
-        self.arrived.append(Arrived(exchange, body, self._keep_alive, modern, expects))
+        self.arrived.append(Arrived(exchange, body, self._keep_alive, modern, expects, key))
 
     def _skip_body(self, length: int | None, *, chunked: bool) -> None:
         if chunked:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import httptools
 
+from sluice.http1 import handshake
 from sluice.http1.fields import Fields, Line, check_size, sort
 from sluice.http1.heads import status_text
 from sluice.http1.incoming import Incoming
@@ -21,7 +22,12 @@ class ResponseReader:
     """Reads the response to one request, until it raises `MalformedError`."""
 
     def __init__(
-        self, method: str, max_head: int, max_headers: int, new_body: Callable[[], Incoming]
+        self,
+        method: str,
+        max_head: int,
+        max_headers: int,
+        new_body: Callable[[], Incoming],
+        key: bytes | None = None,
     ) -> None:
         self.response: Response | None = None
         """The response, once its head is here."""
@@ -31,6 +37,9 @@ class ResponseReader:
         """Whether all of it arrived."""
         self.reusable = False
         """Whether the connection may carry another request after it."""
+        self.behind: bytes | None = None
+        """After a response that opens a WebSocket: the bytes behind it."""
+        self._key = key
         self._method = method
         self._max_head = max_head
         self._max_headers = max_headers
@@ -50,7 +59,9 @@ class ResponseReader:
         self._framing += len(data)
         try:
             self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+        except httptools.HttpParserUpgrade as upgrade:
+            self.behind = data[upgrade.args[0] :]
+        except httptools.HttpParserError as error:
             self.reusable = False
             if not self.complete:
                 raise read_error(error, 502) from None
@@ -95,6 +106,9 @@ class ResponseReader:
             raise MalformedError(502, f"a response in HTTP/{version}")
         if 100 <= status < 200 and status != 101:
             return
+        if status == 101 and self._key is not None:
+            self._switch(lines)
+            return
         if not 200 <= status <= 599:
             raise MalformedError(502, f"status {status}")
         if self._framing > self._max_head:
@@ -120,6 +134,13 @@ class ResponseReader:
         self.complete = True
         if self._body is not None:
             self._body.finish()
+
+    def _switch(self, lines: list[Line]) -> None:
+        fields = sort(lines)
+        if self._key is None or not handshake.is_accepted(self._key, fields.own):
+            raise MalformedError(502, "a 101 that does not open the WebSocket that was asked for")
+        self.control = fields.control
+        self.response = Response(101, fields.headers)
 
     def _begin(self, status: int, fields: Fields) -> None:
         length, chunked = fields.body_length()

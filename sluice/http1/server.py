@@ -72,7 +72,10 @@ class Server:
             self._paths.append(Path(path))
 
     async def close(self, grace: float) -> None:
-        """Accept no more, let requests in flight finish for `grace` seconds, then cancel them."""
+        """Accept no more, let requests in flight finish for `grace` seconds, then cancel them.
+
+        WebSockets are told that the server is going away (close code 1001).
+        """
         self._serving.closing = True
         for listener in self._listeners:
             listener.close()
@@ -81,6 +84,8 @@ class Server:
         for connection in list(self._serving.connections):
             if connection.idle:
                 connection.close()
+            else:
+                connection.leave()
         await self._wait(grace)
         for connection in self._serving.connections:
             connection.abort()

@@ -14,9 +14,11 @@ from sluice.http1.incoming import Incoming
 from sluice.http1.malformed import MalformedError
 from sluice.http1.request_reader import Arrived, RequestReader
 from sluice.http1.serving import Serving
+from sluice.http1.websocket import FrameSocket
 from sluice.wire.body import Whole
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Response
+from sluice.wire.websocket import WebSocket, cut_short, join
 
 log = logging.getLogger("sluice.http1")
 
@@ -35,6 +37,7 @@ class ServerConnection(Connection):
         self._reader: RequestReader
         self._task: asyncio.Task[None] | None = None
         self._now: Arrived | None = None
+        self._socket: FrameSocket | None = None
         self._malformed: MalformedError | None = None
         self._started = False
         self._held = False
@@ -65,13 +68,13 @@ class ServerConnection(Connection):
     def data_received(self, data: bytes) -> None:
         """Read requests, and start the first where none is being served."""
         self._moved = True
+        if self._socket is not None:
+            self._socket.feed(data)
+            return
         if self._closing or self._malformed is not None:
             return
         begun = self._reader.amid
-        try:
-            self._reader.feed(data)
-        except MalformedError as malformed:
-            self._refuse_later(malformed)
+        self._read(data)
         if self._task is not None:
             self._hold_behind()
         elif self._reader.arrived or self._malformed is not None:
@@ -107,6 +110,8 @@ class ServerConnection(Connection):
 
     def overdue(self, now: float) -> bool:
         """Whether the peer has kept this connection waiting too long. Asked every second."""
+        if self._socket is not None and not self._closing:
+            return False  # It looks after its peer itself.
         if self._closing:
             if not self.transport.get_write_buffer_size():
                 self._deadline = min(self._deadline, now + LINGER)
@@ -128,6 +133,11 @@ class ServerConnection(Connection):
         else:
             self.abort()
 
+    def leave(self) -> None:
+        """Tell the peer of a WebSocket that the server is going away."""
+        if self._socket is not None:
+            self._socket.leave()
+
     def close(self) -> None:
         """Close, once what was written is sent."""
         self._closing = True
@@ -139,6 +149,12 @@ class ServerConnection(Connection):
         self._closing = True
         self.out.abort()
 
+    def _read(self, data: bytes) -> None:
+        try:
+            self._reader.feed(data)
+        except MalformedError as malformed:
+            self._refuse_later(malformed)
+
     def _fail_body(self, why: str) -> None:
         if self._reader.body is not None:
             self._reader.body.fail(SluiceError(Reason.BODY_CUT_SHORT, why))
@@ -148,7 +164,11 @@ class ServerConnection(Connection):
             return
         self._left = True
         self._fail_body("the client left before the end of its request")
-        if self._task is not None:
+        if self._socket is not None and self._task is not None:
+            # What it sent last still goes on.
+            self._socket.lost()
+            self._loop.call_later(LINGER, self._task.cancel)
+        elif self._task is not None:
             self._task.add_done_callback(self._serving.tasks.discard)
             self._task.cancel()
 
@@ -207,7 +227,9 @@ class ServerConnection(Connection):
             response, message = await self._serving.respond(arrived)
             self._started = True
             self.out.start(message)
-            if message.rest is not None:
+            if response.websocket is not None:
+                await self._join(response.websocket)
+            elif message.rest is not None:
                 await self.out.finish(message)
             if self.out.full:
                 await self.out.drain()
@@ -220,8 +242,25 @@ class ServerConnection(Connection):
             self._break_off()
         finally:
             if response is not None:
-                await response.body.aclose()
+                await response.aclose()
             self._served(arrived, keep_alive=keep_alive)
+
+    async def _join(self, far: WebSocket) -> None:
+        """Be a WebSocket from here on. Raises `BODY_CUT_SHORT` where it breaks off."""
+        limits = self._serving.limits
+        self._socket = FrameSocket(
+            self,
+            is_client=False,
+            max_message=limits.max_message,
+            ping_after=limits.stall_timeout / 2,
+        )
+        self._socket.feed(self._reader.take_behind())
+        if self._serving.closing:
+            self._socket.leave()
+        if self._left:
+            self._socket.lost()
+        if not await join(self._socket, far):
+            raise cut_short()
 
     def _break_off(self) -> None:
         """End a response that cannot be completed. What is left to do is not cancelled with it."""
@@ -236,6 +275,8 @@ class ServerConnection(Connection):
         self._task = self._now = None
         if self._left or self._closing:
             return
+        if arrived.key is not None and (behind := self._reader.take_behind()):
+            self._read(behind)
         if arrived.unread:
             self._fail_body("the response ended before the request")
             self._linger()

@@ -54,10 +54,12 @@ class Serving:
             log.exception("the handler of a request failed")
             instead = self.on_error(SluiceError(Reason.INTERNAL, "the handler failed"))
         if response is not None:
-            await response.body.aclose()
+            await response.aclose()
         return instead, self._outgoing(instead, arrived)
 
     def _outgoing(self, response: Response, arrived: Arrived) -> Outgoing:
+        if response.websocket is not None:
+            return outgoing.switch(response, arrived.key)
         return outgoing.response(
             response,
             arrived.exchange.request.method,

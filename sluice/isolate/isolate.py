@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sluice.http1.client import Client
+from sluice.http1.limits import Limits
 from sluice.http1.server import Exchange, Peer, Server
 from sluice.isolate import workerd
 from sluice.isolate.invocation import Invocation
@@ -60,8 +61,12 @@ class Isolate:
         on_subrequest: OnSubrequest,
         on_error: Callable[[SluiceError], Response],
         output: Callable[[str], None],
+        max_message: int,
     ) -> Isolate:
-        """Start a process with `config`. It may be sent requests at once."""
+        """Start a process with `config`. It may be sent requests at once.
+
+        `max_message` is the most bytes of one WebSocket message, in and out.
+        """
         folder = Path(tempfile.mkdtemp(prefix="i-", dir=runtime.folder))
         isolate = cls(version, folder, output)
         try:
@@ -70,6 +75,7 @@ class Isolate:
             isolate._egress = Server(
                 lambda exchange: on_subrequest(isolate, exchange),
                 on_error=on_error,
+                limits=Limits(max_message=max_message),
                 admit=isolate._is_own_peer,
             )
             await isolate._egress.listen_unix(str(folder / workerd.EGRESS_SOCKET))
@@ -85,7 +91,7 @@ class Isolate:
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        isolate._client = Client(str(folder / "in.sock"))
+        isolate._client = Client(str(folder / "in.sock"), max_message=max_message)
         isolate._watch = asyncio.create_task(isolate._wait_for_death())
         return isolate
 

@@ -16,9 +16,9 @@ from sluice.isolate.pool import Pool, PoolConfig
 from sluice.isolate.version import Version, version_of
 from sluice.mesh import attributes, logs
 from sluice.pb import worker_pb2
-from sluice.wire.body import Watched
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request, Response
+from sluice.wire.websocket import MAX_MESSAGE
 
 Detail = TypeVar("Detail")
 OnSubrequest = Callable[[Invocation[Detail], Exchange], Awaitable[Response]]
@@ -33,6 +33,8 @@ class RunnerConfig:
     pool: PoolConfig
     wall_time: float = 60.0
     """Seconds that an invocation may take until its response begins."""
+    max_message: int = MAX_MESSAGE
+    """Most bytes of one WebSocket message."""
 
 
 class Runner(Generic[Detail]):
@@ -65,8 +67,9 @@ class Runner(Generic[Detail]):
     ) -> Response:
         """Serve `request` by `invocation.worker`, whose digest is set.
 
-        `said` are further control headers for the guest. The response's body must be closed. Raises
-        `SluiceError` for everything but a response of the Worker.
+        `said` are further control headers for the guest. The response must be closed: its body or
+        WebSocket is as long as the invocation. Raises `SluiceError` for everything but a response
+        of the Worker.
         """
         try:
             response, isolate = await self._respond(invocation, request, said)
@@ -75,11 +78,11 @@ class Runner(Generic[Detail]):
             invocation.span.end()
             raise
 
-        def closed(_: Watched) -> None:
+        def closed(_: object) -> None:
             isolate.end(invocation)
             invocation.span.end()
 
-        response.body = Watched(response.body, closed)
+        response.watch(closed)
         return response
 
     async def _respond(
@@ -93,7 +96,7 @@ class Runner(Generic[Detail]):
                     invocation, request, {control.TOKEN: invocation.token, **said}
                 )
             if error := returned.get(control.ERROR):
-                await response.body.aclose()
+                await response.aclose()
                 control.raise_thrown(error)
         except TimeoutError as error:
             isolate.end(invocation)
@@ -129,6 +132,7 @@ class Runner(Generic[Detail]):
             self._receive,
             control.thrown,
             output,
+            self._config.max_message,
         )
 
     async def _receive(self, isolate: Isolate, exchange: Exchange) -> Response:

@@ -10,7 +10,10 @@ from sluice.isolate.invocation import Limits
 from sluice.isolate.pool import PoolConfig
 from sluice.isolate.runner import RunnerConfig
 from sluice.isolate.workerd import Runtime, find_workerd
+from sluice.mesh.channel import MAX_MESSAGE
 from sluice.mesh.env import ConfigError, Environment
+
+_LARGEST_MESSAGE = MAX_MESSAGE - 2**20
 
 
 def runner_config(env: Environment, variables: Mapping[str, str]) -> RunnerConfig:
@@ -30,7 +33,22 @@ def runner_config(env: Environment, variables: Mapping[str, str]) -> RunnerConfi
         idle=env.duration("ISOLATE_IDLE", "5m"),
         recycle_bytes=env.size("ISOLATE_RECYCLE", "512MiB"),
     )
-    return RunnerConfig(runtime, pool, wall_time=env.duration("WALL_TIME", "60s"))
+    return RunnerConfig(
+        runtime,
+        pool,
+        wall_time=env.duration("WALL_TIME", "60s"),
+        max_message=_max_message(env),
+    )
+
+
+def _max_message(env: Environment) -> int:
+    """The limit of a WebSocket message, which has to fit in one gRPC message."""
+    size = env.size("WEBSOCKET_MESSAGE_LIMIT", "1MiB")
+    if not 1 <= size <= _LARGEST_MESSAGE:
+        raise ConfigError(
+            f"SLUICE_WEBSOCKET_MESSAGE_LIMIT: not between 1B and {_LARGEST_MESSAGE // 2**20}MiB"
+        )
+    return size
 
 
 def limits(env: Environment) -> Limits:

@@ -16,9 +16,10 @@ import grpc.aio
 from sluice.mesh import attributes, errors, tracing
 from sluice.mesh.pair import Pair
 from sluice.mesh.tracing import Kind, Span
+from sluice.mesh.websocket import CalledSocket, open_call
 from sluice.pb import http_pb2
 from sluice.wire import messages
-from sluice.wire.body import WHOLE, Body, chunks
+from sluice.wire.body import WHOLE, Body, Whole, chunks
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request, Response
 
@@ -49,7 +50,7 @@ class Caller:
         """Make the call and return the response that its first message begins.
 
         Raises `SluiceError` where there is no response. Cancelling it, or closing the response's
-        body before its end, cancels the RPC.
+        body or WebSocket before its end, cancels the RPC.
         """
         pair = self._pair
         span = tracing.start(pair.name, Kind.CLIENT, parent, _RPC)
@@ -57,7 +58,12 @@ class Caller:
         fields = {pair.opening: opening} if pair.opening else {}
         data, complete = request.body.take()
         sender = None
-        if complete and len(data) <= WHOLE:
+        if request.websocket:
+            first = pair.stream_request(**fields)
+            messages.request_to_pb(request, first.head)
+            rpc = self._stream(metadata=metadata)
+            sender = asyncio.create_task(open_call(rpc, first))
+        elif complete and len(data) <= WHOLE:
             first = pair.whole_request(body=data, **fields)
             messages.request_to_pb(request, first.head)
             rpc = self._whole(first, metadata=metadata)
@@ -70,11 +76,19 @@ class Caller:
         body = _RpcBody(rpc, self._peer, sender, span)
         try:
             head = await body.begin()
+            if head.status == 101 and not request.websocket:
+                raise SluiceError(
+                    Reason.INTERNAL, f"{self._peer}: opened a WebSocket that nobody asked for"
+                )
         except BaseException as error:
             span.fail(error)
             await body.aclose()
             raise
-        return messages.response_from_pb(head, body)
+        response = messages.response_from_pb(head, body)
+        if head.status == 101:
+            response.body = Whole()
+            response.websocket = CalledSocket(rpc, pair.stream_request, span)
+        return response
 
 
 async def _send(

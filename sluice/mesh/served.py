@@ -14,10 +14,12 @@ from sluice.mesh import attributes, errors, tracing
 from sluice.mesh.caller import TRACEPARENT
 from sluice.mesh.pair import Pair
 from sluice.mesh.tracing import Kind, Span
+from sluice.mesh.websocket import ServedSocket
 from sluice.wire import messages
 from sluice.wire.body import Body, Whole, chunks
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request, Response
+from sluice.wire.websocket import WebSocket, cut_short, join
 
 Serve = Callable[[Any, Request, Span], Awaitable[Response]]
 """What a service does: `(opening, request, span of the RPC) -> response`."""
@@ -59,6 +61,11 @@ class Served:
     async def _answer_whole(self, message: Any, context: Any) -> Any:
         try:
             with self._span(context) as span:
+                if message.head.websocket:
+                    raise SluiceError(
+                        Reason.INVALID_REQUEST,
+                        f"head.websocket: needs {self._pair.stream}, not {self._pair.whole}",
+                    )
                 body = Whole(message.body)
                 return await self._answer(message, body, context, span, self._pair.whole_response)
         except SluiceError as error:
@@ -72,7 +79,8 @@ class Served:
                     raise SluiceError(
                         Reason.INVALID_REQUEST, "the call ended before its first message"
                     )
-                body = _IncomingBody(context, first)
+                opens = first.head.websocket
+                body = Whole() if opens else _IncomingBody(context, first)
                 return await self._answer(first, body, context, span, self._pair.stream_response)
         except SluiceError as error:
             await errors.abort(context, error)
@@ -101,9 +109,11 @@ class Served:
             _log.exception("%s failed", self._pair.name)
             raise SluiceError(Reason.INTERNAL, "internal error") from error
         try:
+            if response.websocket is not None:
+                return await _join(response, response.websocket, context, message)
             return await _write(response, context, message)
         finally:
-            await response.body.aclose()
+            await response.aclose()
 
 
 async def _write(response: Response, context: Any, message: Callable[..., Any]) -> Any:
@@ -124,6 +134,18 @@ async def _write(response: Response, context: Any, message: Callable[..., Any]) 
         async for chunk in response.body:
             for piece in chunks(chunk):
                 await context.write(message(body=piece).SerializeToString())
+    return message()
+
+
+async def _join(
+    response: Response, far: WebSocket, context: Any, message: Callable[..., Any]
+) -> Any:
+    """Be a WebSocket after the head. Returns a last message, which is empty."""
+    first = message()
+    messages.response_to_pb(response, first.head)
+    await context.write(first.SerializeToString())
+    if not await join(ServedSocket(context, message), far):
+        raise cut_short()
     return message()
 
 

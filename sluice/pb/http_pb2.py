@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14sluice/v1/http.proto\x12\tsluice.v1\")\n\nHttpHeader\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c\"\x86\x01\n\x0fHttpRequestHead\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\x0b\n\x03url\x18\x02 \x01(\t\x12&\n\x07headers\x18\x03 \x03(\x0b\x32\x15.sluice.v1.HttpHeader\x12\x1b\n\x0e\x63ontent_length\x18\x04 \x01(\x04H\x00\x88\x01\x01\x42\x11\n\x0f_content_length\"\xa4\x01\n\x10HttpResponseHead\x12\x0e\n\x06status\x18\x01 \x01(\r\x12&\n\x07headers\x18\x02 \x03(\x0b\x32\x15.sluice.v1.HttpHeader\x12\x1b\n\x0e\x63ontent_length\x18\x03 \x01(\x04H\x00\x88\x01\x01\x12\x18\n\x0bstatus_text\x18\x04 \x01(\tH\x01\x88\x01\x01\x42\x11\n\x0f_content_lengthB\x0e\n\x0c_status_text\"6\n\x0cHttpTrailers\x12&\n\x07headers\x18\x01 \x03(\x0b\x32\x15.sluice.v1.HttpHeader\"h\n\x10WebSocketMessage\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12\x10\n\x06\x62inary\x18\x02 \x01(\x0cH\x00\x12*\n\x05\x63lose\x18\x03 \x01(\x0b\x32\x19.sluice.v1.WebSocketCloseH\x00\x42\x06\n\x04kind\"<\n\x0eWebSocketClose\x12\x11\n\x04\x63ode\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x0e\n\x06reason\x18\x02 \x01(\tB\x07\n\x05_codeb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14sluice/v1/http.proto\x12\tsluice.v1\")\n\nHttpHeader\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c\"\x99\x01\n\x0fHttpRequestHead\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\x0b\n\x03url\x18\x02 \x01(\t\x12&\n\x07headers\x18\x03 \x03(\x0b\x32\x15.sluice.v1.HttpHeader\x12\x1b\n\x0e\x63ontent_length\x18\x04 \x01(\x04H\x00\x88\x01\x01\x12\x11\n\twebsocket\x18\x05 \x01(\x08\x42\x11\n\x0f_content_length\"\xa4\x01\n\x10HttpResponseHead\x12\x0e\n\x06status\x18\x01 \x01(\r\x12&\n\x07headers\x18\x02 \x03(\x0b\x32\x15.sluice.v1.HttpHeader\x12\x1b\n\x0e\x63ontent_length\x18\x03 \x01(\x04H\x00\x88\x01\x01\x12\x18\n\x0bstatus_text\x18\x04 \x01(\tH\x01\x88\x01\x01\x42\x11\n\x0f_content_lengthB\x0e\n\x0c_status_text\"6\n\x0cHttpTrailers\x12&\n\x07headers\x18\x01 \x03(\x0b\x32\x15.sluice.v1.HttpHeader\"h\n\x10WebSocketMessage\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12\x10\n\x06\x62inary\x18\x02 \x01(\x0cH\x00\x12*\n\x05\x63lose\x18\x03 \x01(\x0b\x32\x19.sluice.v1.WebSocketCloseH\x00\x42\x06\n\x04kind\"<\n\x0eWebSocketClose\x12\x11\n\x04\x63ode\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x0e\n\x06reason\x18\x02 \x01(\tB\x07\n\x05_codeb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,13 +34,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_HTTPHEADER']._serialized_start=35
   _globals['_HTTPHEADER']._serialized_end=76
   _globals['_HTTPREQUESTHEAD']._serialized_start=79
-  _globals['_HTTPREQUESTHEAD']._serialized_end=213
-  _globals['_HTTPRESPONSEHEAD']._serialized_start=216
-  _globals['_HTTPRESPONSEHEAD']._serialized_end=380
-  _globals['_HTTPTRAILERS']._serialized_start=382
-  _globals['_HTTPTRAILERS']._serialized_end=436
-  _globals['_WEBSOCKETMESSAGE']._serialized_start=438
-  _globals['_WEBSOCKETMESSAGE']._serialized_end=542
-  _globals['_WEBSOCKETCLOSE']._serialized_start=544
-  _globals['_WEBSOCKETCLOSE']._serialized_end=604
+  _globals['_HTTPREQUESTHEAD']._serialized_end=232
+  _globals['_HTTPRESPONSEHEAD']._serialized_start=235
+  _globals['_HTTPRESPONSEHEAD']._serialized_end=399
+  _globals['_HTTPTRAILERS']._serialized_start=401
+  _globals['_HTTPTRAILERS']._serialized_end=455
+  _globals['_WEBSOCKETMESSAGE']._serialized_start=457
+  _globals['_WEBSOCKETMESSAGE']._serialized_end=561
+  _globals['_WEBSOCKETCLOSE']._serialized_start=563
+  _globals['_WEBSOCKETCLOSE']._serialized_end=623
 # @@protoc_insertion_point(module_scope)

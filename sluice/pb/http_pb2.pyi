@@ -15,16 +15,18 @@ class HttpHeader(_message.Message):
     def __init__(self, name: _Optional[str] = ..., value: _Optional[bytes] = ...) -> None: ...
 
 class HttpRequestHead(_message.Message):
-    __slots__ = ("method", "url", "headers", "content_length")
+    __slots__ = ("method", "url", "headers", "content_length", "websocket")
     METHOD_FIELD_NUMBER: _ClassVar[int]
     URL_FIELD_NUMBER: _ClassVar[int]
     HEADERS_FIELD_NUMBER: _ClassVar[int]
     CONTENT_LENGTH_FIELD_NUMBER: _ClassVar[int]
+    WEBSOCKET_FIELD_NUMBER: _ClassVar[int]
     method: str
     url: str
     headers: _containers.RepeatedCompositeFieldContainer[HttpHeader]
     content_length: int
-    def __init__(self, method: _Optional[str] = ..., url: _Optional[str] = ..., headers: _Optional[_Iterable[_Union[HttpHeader, _Mapping]]] = ..., content_length: _Optional[int] = ...) -> None: ...
+    websocket: bool
+    def __init__(self, method: _Optional[str] = ..., url: _Optional[str] = ..., headers: _Optional[_Iterable[_Union[HttpHeader, _Mapping]]] = ..., content_length: _Optional[int] = ..., websocket: _Optional[bool] = ...) -> None: ...
 
 class HttpResponseHead(_message.Message):
     __slots__ = ("status", "headers", "content_length", "status_text")

@@ -20,9 +20,21 @@ FRAMING = frozenset({"host", "content-length", "transfer-encoding"})
 """Fields that the message's own shape says, and that might contradict it."""
 
 HOP_BY_HOP = frozenset(
-    {"connection", "keep-alive", "proxy-connection", "te", "trailer", "upgrade", "http2-settings"}
+    {
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "upgrade",
+        "http2-settings",
+        "sec-websocket-accept",
+        "sec-websocket-extensions",
+        "sec-websocket-key",
+        "sec-websocket-version",
+    }
 )
-"""Fields of one connection (RFC 9110 section 7.6.1)."""
+"""Fields of one connection (RFC 9110 section 7.6.1), a WebSocket's handshake among them."""
 
 _NOT_CARRIED = FRAMING | HOP_BY_HOP
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from sluice.pb import http_pb2
 from sluice.wire import headers as header_list
-from sluice.wire.body import Body, Whole
+from sluice.wire.body import Body, Watched, Whole
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.headers import Header
+from sluice.wire.websocket import WatchedSocket, WebSocket
 
 MAX_URL = 16 * 1024
 """Most characters of a URL (Workers limits: 16 KB)."""
@@ -28,11 +30,16 @@ class Request:
     headers: list[Header] = field(default_factory=list)
     body: Body = field(default_factory=Whole)
     content_length: int | None = None
+    websocket: bool = False
+    """Whether it asks to open a WebSocket. Such a request has no body."""
 
 
 @dataclass(slots=True)
 class Response:
-    """One response. `headers` never hold what `headers.carried` drops."""
+    """One response. `headers` never hold what `headers.carried` drops.
+
+    Whoever gets one closes it, or its body or WebSocket, in every case.
+    """
 
     status: int
     headers: list[Header] = field(default_factory=list)
@@ -40,6 +47,21 @@ class Response:
     content_length: int | None = None
     status_text: str | None = None
     """Reason phrase, in latin-1. None: the status's own."""
+    websocket: WebSocket | None = None
+    """The far end, where `status` is 101."""
+
+    def watch(self, closed: Callable[[Watched | WatchedSocket], None]) -> None:
+        """Count what comes, and call `closed` once when the body or the WebSocket is over."""
+        if self.websocket is None:
+            self.body = Watched(self.body, closed)
+        else:
+            self.websocket = WatchedSocket(self.websocket, closed)
+
+    async def aclose(self) -> None:
+        """Want no more of it."""
+        await self.body.aclose()
+        if self.websocket is not None:
+            await self.websocket.aclose()
 
 
 def has_body(method: str, status: int) -> bool:
@@ -56,6 +78,7 @@ def request_to_pb(request: Request, head: http_pb2.HttpRequestHead) -> None:
         add(name=name, value=value)
     if request.content_length is not None:
         head.content_length = request.content_length
+    head.websocket = request.websocket
 
 
 def request_from_pb(head: http_pb2.HttpRequestHead, body: Body) -> Request:
@@ -68,7 +91,9 @@ def request_from_pb(head: http_pb2.HttpRequestHead, body: Body) -> Request:
     headers = [(h.name, h.value) for h in head.headers]
     header_list.check(headers)
     length = head.content_length if head.HasField("content_length") else None
-    return Request(head.method, head.url, headers, body, length)
+    if head.websocket and (head.method != "GET" or length):
+        raise SluiceError(Reason.INVALID_REQUEST, "head.websocket: only a GET without a body may")
+    return Request(head.method, head.url, headers, body, length, head.websocket)
 
 
 def response_to_pb(response: Response, head: http_pb2.HttpResponseHead) -> None:
