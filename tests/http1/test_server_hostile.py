@@ -8,7 +8,7 @@ from tests.http1.conftest import CHUNKED, GET, POST, Site
 
 HOSTILE: list[tuple[str, bytes, int]] = [
     # The request line.
-    ("not HTTP", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
+    ("not HTTP", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 501),
     ("HTTP/0.9", b"GET /\r\n\r\n", 505),
     ("HTTP/0.9 that says so", b"GET / HTTP/0.9\r\nHost: a\r\n\r\n", 505),
     ("HTTP/2.0", b"GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505),
