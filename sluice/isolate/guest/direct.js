@@ -1,7 +1,7 @@
 // Serves a dispatch Worker or an Outbound Worker: the operator's own code, which needs no gate.
 // The token of the request is kept beside it, and goes with each of its subrequests.
 import { withEnvAndExports } from "cloudflare:workers";
-import { dispatched } from "./__sluice_rpc.js";
+import { Dispatched } from "./__sluice_rpc.js";
 import { headerJson, nativeFetch, serve, unwrap } from "./__sluice_shim.js";
 
 const TOKEN = "x-sluice-token";
@@ -46,7 +46,7 @@ const dispatchNamespace = (binding, send) => ({
       };
       return unwrap(await send(request, headerJson(chosen)));
     };
-    return dispatched(async (input, init) => dispatch(new Request(input, init)), dispatch);
+    return new Dispatched(async (input, init) => dispatch(new Request(input, init)), dispatch);
   },
 });
 

@@ -23,27 +23,33 @@ const caller = (worker, method) =>
       ).then(...handlers),
   });
 
-// Only names that a dispatched Worker does not have get here, so fetch() pays nothing for it.
+/**
+ * What `get()` returns: a Fetcher whose every other method is an RPC. `send` carries the Request of
+ * a call to `method`.
+ */
+export class Dispatched {
+  #send;
+
+  constructor(fetch, send) {
+    this.fetch = fetch;
+    this.#send = send;
+  }
+
+  async [CALL](method, args) {
+    const request = new Request("http://rpc.invalid/", { method: "POST", body: encode(args) });
+    const response = await this.#send(request, method);
+    return decode(await response.text());
+  }
+}
+
+// Behind the class, so that only names that a Fetcher lacks get here, and fetch() pays nothing.
 const methods = new Proxy(Object.prototype, {
   get: (target, name, worker) =>
     typeof name === "symbol" || name === "then" || name in target
       ? Reflect.get(target, name, worker)
       : caller(worker, name),
 });
-
-/**
- * What `get()` returns: a Fetcher whose every other method is an RPC. `send` carries the Request of
- * a call to `method`.
- */
-export const dispatched = (fetch, send) => ({
-  __proto__: methods,
-  fetch,
-  async [CALL](method, args) {
-    const request = new Request("http://rpc.invalid/", { method: "POST", body: encode(args) });
-    const response = await send(request, method);
-    return decode(await response.text());
-  },
-});
+Object.setPrototypeOf(Dispatched.prototype, methods);
 
 /** What `receiver` offers as `name`: a class's instance what classes declare, an object what it has. */
 function offered(receiver, name, isClass) {
