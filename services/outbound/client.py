@@ -29,15 +29,17 @@ from aiohttp.connector import Connection, SocketFactoryType
 from aiohttp.http import RawResponseMessage
 from yarl import URL
 
-from services.outbound import request_head, response_head, upload
+from services.outbound import request_head, response_head, upload, websocket
 from services.outbound.connect_to import ConnectTo, find
 from services.outbound.destination import Guard
 from services.outbound.exchange import Exchange, OriginBody
 from services.outbound.failure import EXPECTED, no_response
 from services.outbound.request_head import CHUNKED
 from services.outbound.resolver import Resolver
+from sluice.http1 import handshake
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request, Response, has_body
+from sluice.wire.websocket import MAX_MESSAGE
 
 READ_BUFFER = 64 * 1024
 """The origin is paused where twice as many bytes of a body wait for their reader."""
@@ -64,6 +66,10 @@ class ClientConfig:
     """Between two pieces of a body, either way."""
     max_connections: int = 1000
     max_connections_per_host: int = 100
+    max_websockets: int = 1000
+    """Each has a connection of its own, apart from the other two limits."""
+    max_message: int = MAX_MESSAGE
+    """Most bytes of one WebSocket message."""
     max_response_head: int = 128 * 1024
     """Most bytes of a response's headers; a single one may have a quarter of them."""
     dns_ttl: int = 10
@@ -77,9 +83,18 @@ class Destination(NamedTuple):
 
     host: str
     """For messages."""
-    connector: TCPConnector
+    is_redirected: bool
+    """Whether the operator named the address, by `connect_to`."""
     initiator: ClientRequest
     """What aiohttp's connector wants to know: address, port, whether TLS, and the name in it."""
+
+
+class Pools(NamedTuple):
+    """Connections of one kind of traffic."""
+
+    guarded: TCPConnector
+    redirected: TCPConnector
+    """It only ever connects to the targets of `connect_to`, which the operator has named."""
 
 
 class GuardedClient:
@@ -99,9 +114,17 @@ class GuardedClient:
         self._timeout = ClientTimeout(connect=config.connect_timeout, ceil_threshold=inf)
         tls = ssl.create_default_context(cafile=config.ca_file)
         tls.set_alpn_protocols(["http/1.1"])
-        self._guarded = self._connector(tls, guard.socket_factory)
-        # It only ever connects to the targets of `connect_to`, which the operator has named.
-        self._redirected = self._connector(tls, None)
+        # A WebSocket keeps its place for hours, and may not take it from a request.
+        self._for_requests, self._for_websockets = (
+            Pools(
+                self._connector(tls, guard.socket_factory, *limits),
+                self._connector(tls, None, *limits),
+            )
+            for limits in (
+                (config.max_connections, config.max_connections_per_host),
+                (config.max_websockets, 0),
+            )
+        )
         # What aiohttp wants to know about an origin is worked out once for it.
         self._destination = lru_cache(maxsize=DESTINATIONS)(self._find_destination)
         self._used: WeakSet[ResponseHandler] = WeakSet()
@@ -110,19 +133,23 @@ class GuardedClient:
         self._closed = False
 
     def _connector(
-        self, tls: ssl.SSLContext, socket_factory: SocketFactoryType | None
+        self,
+        tls: ssl.SSLContext,
+        socket_factory: SocketFactoryType | None,
+        limit: int,
+        limit_per_host: int,
     ) -> TCPConnector:
         return TCPConnector(
             ssl=tls,
             socket_factory=socket_factory,
             resolver=self._resolver,
             ttl_dns_cache=self._config.dns_ttl,
-            limit=self._config.max_connections,
-            limit_per_host=self._config.max_connections_per_host,
+            limit=limit,
+            limit_per_host=limit_per_host,
         )
 
     async def send(self, request: Request) -> Response:
-        """The response to `request`, its body still to come.
+        """The response to `request`, its body still to come, or its WebSocket open.
 
         Raises `SluiceError` where there is none. The caller reads the response's body to its end or
         closes it; until then the rest of the request's body is sent. Cancelling closes the
@@ -131,13 +158,17 @@ class GuardedClient:
         location = request_head.locate(request.url)
         destination = self._destination(location.scheme, location.authority)
         data, complete = request.body.take()
-        framing = request_head.framing(request, data, complete)
+        key = handshake.new_key() if request.websocket else None
+        if key is None:
+            framing = request_head.framing(request, data, complete)
+        else:
+            framing = handshake.request_lines(key)
         start = request_head.head(request, location, framing)
         start += upload.framed(data, chunked=framing is CHUNKED)
         left = None if request.content_length is None else request.content_length - len(data)
         resendable = complete and request.method in IDEMPOTENT
         while True:
-            exchange, is_reused = await self._open(destination, request.method)
+            exchange, is_reused = await self._open(destination, request)
             try:
                 exchange.write(start)
                 if complete:
@@ -145,6 +176,8 @@ class GuardedClient:
                 else:
                     self._keep(exchange.upload(request.body, left))
                 message, content = await exchange.head()
+                if key is not None and message.code == 101:
+                    return self._opened(exchange, message, key)
                 return self._response(exchange, request.method, message, content)
             except EXPECTED as error:
                 exchange.abort()
@@ -167,18 +200,19 @@ class GuardedClient:
         loop = asyncio.get_running_loop()
         entry = find(self._connect_to, host, port)
         if entry is None:
-            return Destination(host, self._guarded, ClientRequest("GET", url, loop=loop))
+            return Destination(host, False, ClientRequest("GET", url, loop=loop))
         target = URL.build(scheme=scheme, host=entry.to_host or host, port=entry.to_port or port)
         # The TLS name is part of the pool's key: no other request gets such a connection.
         initiator = ClientRequest("GET", target, loop=loop, server_hostname=host)
-        return Destination(host, self._redirected if entry.to_host else self._guarded, initiator)
+        return Destination(host, bool(entry.to_host), initiator)
 
-    async def _open(self, destination: Destination, method: str) -> tuple[Exchange, bool]:
-        """A connection, ready for one request, and whether it has served others before."""
-        connection, protocol = await self._connect(destination)
+    async def _open(self, destination: Destination, request: Request) -> tuple[Exchange, bool]:
+        """A connection, ready for `request`, and whether it has served others before."""
+        pools = self._for_websockets if request.websocket else self._for_requests
+        connection, protocol = await self._connect(destination, pools)
         config = self._config
         protocol.set_response_params(
-            skip_payload=method == "HEAD",
+            skip_payload=request.method == "HEAD",
             read_until_eof=True,
             auto_decompress=False,
             read_timeout=config.idle_timeout,
@@ -203,8 +237,11 @@ class GuardedClient:
         self._exchanges.add(exchange)
         return exchange, is_reused
 
-    async def _connect(self, destination: Destination) -> tuple[Connection, ResponseHandler]:
-        host, connector, initiator = destination
+    async def _connect(
+        self, destination: Destination, pools: Pools
+    ) -> tuple[Connection, ResponseHandler]:
+        host, is_redirected, initiator = destination
+        connector = pools.redirected if is_redirected else pools.guarded
         while True:
             if self._closed:
                 raise _stopping()
@@ -239,6 +276,14 @@ class GuardedClient:
             response.body = OriginBody(exchange, content, until_close=until_close)
         return response
 
+    def _opened(self, exchange: Exchange, message: RawResponseMessage, key: bytes) -> Response:
+        """The response that opens a WebSocket."""
+        websocket.check(message, key, exchange.host)
+        limit = self._config.max_response_head
+        response = response_head.response(message, limit, exchange.host, switches=True)
+        response.websocket = websocket.on(exchange, self._config.max_message)
+        return response
+
     def _failure(self, error: BaseException, host: str) -> SluiceError:
         return _stopping() if self._closed else no_response(error, host)
 
@@ -252,8 +297,8 @@ class GuardedClient:
         for exchange in list(self._exchanges):
             exchange.abort()
         await asyncio.gather(*self._uploads, return_exceptions=True)
-        await self._guarded.close()
-        await self._redirected.close()
+        for connector in (*self._for_requests, *self._for_websockets):
+            await connector.close()
         await self._resolver.close()
 
 

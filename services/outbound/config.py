@@ -37,10 +37,11 @@ class Config:
 def read(variables: Mapping[str, str]) -> Config:
     """Read `SLUICE_*` and `SSL_CERT_FILE`. Raises `ConfigError` that names the variable."""
     env = Environment(variables)
+    runner = settings.runner_config(env, variables)
     config = Config(
         grpc_listen=env.address("GRPC_LISTEN", "127.0.0.1:50053"),
         registry=env.address("REGISTRY", "127.0.0.1:50051"),
-        runner=settings.runner_config(env, variables),
+        runner=runner,
         limits=settings.limits(env),
         client=ClientConfig(
             connect_timeout=env.duration("CONNECT_TIMEOUT", "10s"),
@@ -48,6 +49,8 @@ def read(variables: Mapping[str, str]) -> Config:
             idle_timeout=env.duration("BODY_IDLE_TIMEOUT", "60s"),
             max_connections=env.integer("MAX_CONNECTIONS", 1000, least=1),
             max_connections_per_host=env.integer("MAX_CONNECTIONS_PER_HOST", 100, least=1),
+            max_websockets=env.integer("MAX_WEBSOCKETS", 1000, least=1),
+            max_message=runner.max_message,
             ca_file=variables.get("SSL_CERT_FILE") or None,
         ),
         connect_to=_parsed(env, "CONNECT_TO", ConnectTo.parse),

@@ -11,6 +11,7 @@ from sluice.pb import outbound_pb2
 from sluice.wire.body import Watched
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request, Response
+from sluice.wire.websocket import WatchedSocket
 
 ALLOW = "allow"
 """The request went to its destination."""
@@ -61,7 +62,7 @@ class EgressLine:
 
     def response(self, response: Response) -> Response:
         """The response, whose end writes the line."""
-        response.body = Watched(response.body, lambda body: self._write(response.status, body))
+        response.watch(lambda watched: self._write(response.status, watched))
         return response
 
     def failed(self, error: BaseException) -> None:
@@ -74,7 +75,9 @@ class EgressLine:
             reason = "CANCELLED"
         self._write(None, None, reason)
 
-    def _write(self, status: int | None, body: Watched | None, reason: str | None = None) -> None:
+    def _write(
+        self, status: int | None, body: Watched | WatchedSocket | None, reason: str | None = None
+    ) -> None:
         if self._event == FETCH and not reason and not _log.isEnabledFor(logging.DEBUG):
             return
         who = self._subrequest
@@ -91,12 +94,14 @@ class EgressLine:
                 attributes.DECISION: self.decision,
                 attributes.REASON: reason or _reason_of(body),
                 attributes.STATUS: status,
-                attributes.BYTES_SENT: self._sent.count,
+                attributes.BYTES_SENT: body.sent
+                if isinstance(body, WatchedSocket)
+                else self._sent.count,
                 attributes.BYTES_RECEIVED: body.count if body else 0,
                 attributes.DURATION_MS: round((time.monotonic() - self._start) * 1000, 1),
             },
         )
 
 
-def _reason_of(body: Watched | None) -> str | None:
+def _reason_of(body: Watched | WatchedSocket | None) -> str | None:
     return body.failure.reason.name if body and body.failure else None

@@ -42,6 +42,16 @@ class Exchange:
         self._upload: asyncio.Task[None] | None = None
         self._over = False
 
+    @property
+    def connection(self) -> Connection:
+        """What it owns, for a WebSocket that goes on with it."""
+        return self._connection
+
+    @property
+    def idle_timeout(self) -> float:
+        """Seconds that the origin may take nothing."""
+        return self._idle_timeout
+
     def write(self, data: bytes) -> None:
         """Send `data` at once. A connection that is gone shows in `head`."""
         transport = self._connection.transport

@@ -10,13 +10,15 @@ from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Response
 
 
-def response(message: RawResponseMessage, limit: int, host: str) -> Response:
-    """The response without its body.
+def response(
+    message: RawResponseMessage, limit: int, host: str, *, switches: bool = False
+) -> Response:
+    """The response without its body. `switches`: it may open a WebSocket.
 
     Raises `INVALID_RESPONSE` for headers of more than `limit` bytes, for a switch of protocols, and
     for a transfer coding such as gzip: nobody asked for them, and only chunks are undone.
     """
-    if message.code < 200:
+    if message.code < 200 and not switches:
         raise _invalid(host, f"answered with status {message.code}, which ends no exchange")
     if sum(len(name) + len(value) + 4 for name, value in message.raw_headers) > limit:
         raise _invalid(host, f"answered with more than {limit} bytes of headers")
