@@ -118,7 +118,7 @@ export async function serve(user, request, { send, props, method, env, ctx }) {
   let failOpen = false;
   const context = {
     waitUntil: (promise) => ctx.waitUntil(promise),
-    passThroughOnException: () => void (failOpen = method === undefined),
+    passThroughOnException: () => void (failOpen = true),
     props,
   };
   const run = () =>
@@ -128,6 +128,7 @@ export async function serve(user, request, { send, props, method, env, ctx }) {
   try {
     return checked(await wayOut.run(send, run));
   } catch (error) {
+    // A body that was read, as that of an RPC always is, cannot be sent on.
     return failOpen && !request.bodyUsed ? rescue(error, request, send) : thrown(error);
   }
 }
