@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,17 +20,32 @@ STOP = 15.0
 """Seconds that a process has to end after SIGTERM."""
 
 
+_SHOWN = 4000  # characters of a log that explain a failure
+
+
 @contextlib.contextmanager
 def running(
-    argv: Sequence[str], log: Path, env: Mapping[str, str] | None = None
+    argv: Sequence[str], log: Path, *, env: Mapping[str, str] | None = None, cwd: Path | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run `argv` in a process group of its own, whose last member is gone afterwards."""
+    """Run `argv` in a process group of its own, whose last member is gone afterwards.
+
+    Where what is done meanwhile fails, the end of `log` goes to standard error.
+    """
     with log.open("wb") as output:
         process = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=env, process_group=0
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=env,
+            cwd=cwd,
+            process_group=0,
         )
         try:
             yield process
+        except Exception:
+            print(f"--- {log.name}\n{log.read_text(errors='replace')[-_SHOWN:]}", file=sys.stderr)
+            raise
         finally:
             process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -46,13 +62,12 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Wait until `process` listens. Raises `RuntimeError` with its output if it never does."""
+def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Wait until `process` listens. Raises `RuntimeError` if it never does."""
     deadline = time.monotonic() + START
     while not _listens(port):
         if process.poll() is not None or time.monotonic() > deadline:
-            text = log.read_text(errors="replace")[-4000:]
-            raise RuntimeError(f"nothing listens on port {port}:\n{text}")
+            raise RuntimeError(f"nothing listens on port {port}")
         time.sleep(0.02)
 
 

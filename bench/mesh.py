@@ -7,6 +7,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench import child, cpu
@@ -14,6 +15,7 @@ from bench.chain import CUSTOMER, Chain
 from bench.workerd import DATE, WORKERS
 from sluice.cli import dev_mesh
 from sluice.cli.remote_registry import RemoteRegistry
+from sluice.isolate.workerd import find_workerd
 from sluice.pb import worker_pb2
 from sluice.wire import params
 
@@ -21,36 +23,45 @@ NAMESPACE = "production"
 _ISOLATES = {"dispatcher": "dispatch", "userworker": "user", "outbound": "outbound"}
 
 
-@contextlib.contextmanager
-def mesh(folder: Path, origin_port: int, profiled: str | None = None) -> Iterator[Chain]:
-    """The mesh, running. The service named `profiled` runs under cProfile: see `profile_file`."""
-    ports = dev_mesh.choose_ports(0, 0)
-    egress = dev_mesh.Egress(allow_address=[f"{child.HOST}/32:{origin_port}"])
-    database = folder / "sluice.db"
-    environments = dev_mesh.environments(os.environ, ports, egress, "dispatch", database)
-    with contextlib.ExitStack() as stack:
-        services = {}
-        for name, environment in environments.items():
-            log = folder / f"{name}.log"
-            argv = _command(name, folder if name == profiled else None)
-            process = stack.enter_context(child.running(argv, log, environment))
-            child.wait_for_port(ports.address(name).port, process, log)
-            services[name] = process.pid
-        asyncio.run(_deploy(ports, f"http://{child.HOST}:{origin_port}"))
-        yield Chain("mesh", ports.http, lambda: _processes(services))
+@dataclass(frozen=True, slots=True)
+class Mesh:
+    """How to run one mesh."""
 
+    name: str
+    tree: Path = Path()
+    """The checkout whose services run."""
+    profiled: str | None = None
+    """Service that runs under cProfile."""
 
-def profile_file(folder: Path, service: str) -> Path:
-    """Where cProfile writes what `service` did, when it ends."""
-    return folder / f"{service}.prof"
+    @contextlib.contextmanager
+    def running(self, folder: Path, origin_port: int) -> Iterator[Chain]:
+        """Run it, with its files in `folder`."""
+        ports = dev_mesh.choose_ports(0, 0)
+        allowed = [f"{child.HOST}/32:{origin_port}"]
+        database = folder / "sluice.db"
+        settings = dev_mesh.Settings(ports, "dispatch", database, folder, allow_address=allowed)
+        user = {**os.environ, "SLUICE_WORKERD": str(find_workerd(os.environ))}
+        with contextlib.ExitStack() as stack:
+            services = {}
+            for service in dev_mesh.SERVICES:
+                environment = dev_mesh.environment(service, user, settings)
+                argv, log = self._command(service, folder), folder / f"{service}.log"
+                process = stack.enter_context(
+                    child.running(argv, log, env=environment, cwd=self.tree)
+                )
+                child.wait_for_port(ports.address(service).port, process)
+                services[service] = process.pid
+            asyncio.run(_deploy(ports, f"http://{child.HOST}:{origin_port}"))
+            yield Chain(self.name, ports.http, lambda: _processes(services))
 
+    def profile_file(self, folder: Path) -> Path:
+        """Where cProfile writes what the profiled service did, when it ends."""
+        return folder / f"{self.profiled}.prof"
 
-def _command(service: str, profile_folder: Path | None) -> list[str]:
-    module = ["-m", f"services.{service}"]
-    if profile_folder is None:
-        return [sys.executable, *module]
-    file = profile_file(profile_folder, service)
-    return [sys.executable, "-m", "cProfile", "-o", str(file), *module]
+    def _command(self, service: str, folder: Path) -> list[str]:
+        profile = ["-m", "cProfile", "-o", str(self.profile_file(folder).absolute())]
+        under = profile if service == self.profiled else []
+        return [sys.executable, *under, "-m", f"services.{service}"]
 
 
 def _processes(services: dict[str, int]) -> dict[str, int]:

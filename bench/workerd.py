@@ -85,5 +85,5 @@ def _serving(config: str, name: str, folder: Path) -> Iterator[tuple[int, int]]:
         f"--socket-addr=http={child.HOST}:{port}",
     ]
     with child.running(argv, log) as process:
-        child.wait_for_port(port, process, log)
+        child.wait_for_port(port, process)
         yield port, process.pid
