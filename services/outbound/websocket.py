@@ -79,11 +79,6 @@ class OriginLine:
         if transport is not None and transport.can_write_eof() and not transport.is_closing():
             transport.write_eof()
 
-    def close(self) -> None:
-        """Close, once what was written is sent."""
-        if self._connection.transport is not None:
-            self._connection.transport.close()
-
     def abort(self) -> None:
         """Break off."""
         self._exchange.abort()

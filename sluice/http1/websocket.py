@@ -46,9 +46,6 @@ class Line(Protocol):
     def finish(self) -> None:
         """Send no more, once what was written is sent, but read on."""
 
-    def close(self) -> None:
-        """Close, once what was written is sent."""
-
     def abort(self) -> None:
         """Break off."""
 
@@ -70,6 +67,7 @@ class FrameSocket:
         ping_after: float = math.inf,
     ) -> None:
         self._line = line
+        self._is_client = is_client
         self._frames = FrameProtocol(is_client, [])
         self._max_message = max_message
         self._ping_after = ping_after
@@ -216,9 +214,15 @@ class FrameSocket:
         self._close_if_over()
 
     def _close_if_over(self) -> None:
+        """After both closes the server ends the connection (section 7.1.1): its half of it.
+
+        workerd takes the loss of both halves for a peer that vanished, if it sees it before it has
+        passed the close on.
+        """
         if self._close_sent and self._close_received:
             self._let_go()
-            self._line.close()
+            if not self._is_client:
+                self._line.finish()
 
     def _let_go(self) -> None:
         if self._held:

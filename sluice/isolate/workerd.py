@@ -31,7 +31,7 @@ EGRESS_SOCKET = "egress.sock"
 
 _HOST_DATE = "2026-01-01"
 _HOST_FLAGS = ["nodejs_compat", "experimental"]
-_GUEST = ["clone", "rpc", "shim"]
+_GUEST = ["clone", "rpc", "websocket", "shim"]
 _PACKAGES = {
     ("Linux", "x86_64"): "workerd-linux-64",
     ("Linux", "aarch64"): "workerd-linux-arm64",
@@ -146,6 +146,7 @@ def _with_guest_modules(
     entry = "\n".join(
         [
             'import "./__sluice_shim.js";',
+            'import "./__sluice_websocket.js";',
             'import "./__sluice_globals.js";' if globals_first else "",
             f"import * as user from {json.dumps('./' + bundle.main_module)};",
             f'import {{ {call.split("(")[0]} }} from "./__sluice_{guest[-1]}.js";',
