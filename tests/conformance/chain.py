@@ -26,7 +26,7 @@ MODULES = {
 }
 """Modules of each Worker; the one named after it is its main module."""
 
-_READ = 20.0
+_READ = 10.0
 
 
 @dataclass

@@ -10,9 +10,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.conformance.messages import Message, read_request
+from tests.conformance.messages import Message, read_body, read_head, read_request
 
-Conversation = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+Connected = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+Conversation = Callable[[Message, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 _WAIT = 10.0
 
@@ -51,7 +52,7 @@ class Origin:
         self.reports: list[dict[str, Any]] = []
         self.answers: list[Answer] = [OK]
         self.conversation: Conversation | None = None
-        """Takes the place of `answers`: it is given each new connection."""
+        """Takes the place of `answers`: it is given a connection behind a request's head."""
         self.open = 0
         """Connections that are open."""
         self._servers: list[asyncio.Server] = []
@@ -101,7 +102,7 @@ class Origin:
         await self.until(lambda: bool(found()))
         return found()[0]
 
-    def _connected(self, serve: Conversation) -> Conversation:
+    def _connected(self, serve: Connected) -> Connected:
         async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.current_task()
             assert task is not None
@@ -127,11 +128,12 @@ class Origin:
             self._changed.notify_all()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self.conversation is not None:
-            await self.conversation(reader, writer)
-            return
         while True:
-            request = await read_request(reader)
+            request = Message(*await read_head(reader))
+            if self.conversation is not None:
+                await self.conversation(request, reader, writer)
+                return
+            await read_body(reader, request, until_close=False)
             self.requests.append(request)
             await self._say()
             if request.ended == "cut":

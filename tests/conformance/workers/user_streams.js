@@ -65,31 +65,6 @@ export const s_cancel_body = async ({ env }) => {
   return new Response(first);
 };
 
-/** Sends a request body that it breaks off, and says what was thrown. */
-export const s_upload_error = async ({ env }) => {
-  const body = new ReadableStream({
-    async pull(controller) {
-      controller.enqueue(encoder.encode("beginning"));
-      await tick(10);
-      controller.error(new Error("broken off"));
-    },
-  });
-  return fetch(env.ORIGIN, { method: "POST", body }).then(
-    () => new Response("no error"),
-    (error) => new Response(`${error.name}: ${error.message}`),
-  );
-};
-
-/** What reading a body says that the client cuts short, told by a report. */
-export const s_see_cut = async ({ request, report }) => {
-  const said = await request.text().then(
-    (text) => `whole: ${text}`,
-    (error) => error.name,
-  );
-  await report({ said });
-  return new Response(said);
-};
-
 /** What reading a response says that the origin cuts short. */
 export const s_see_cut_response = async ({ env }) => {
   const response = await fetch(env.ORIGIN);
@@ -101,13 +76,10 @@ export const s_see_cut_response = async ({ env }) => {
 
 /** Waits until its client has left. */
 export const s_client_leaves = ({ request, env, ctx, report }) => {
-  request.signal.addEventListener("abort", () => ctx.waitUntil(report({ signal: "abort" })));
+  const left = new Promise((resolve) => request.signal.addEventListener("abort", resolve));
+  ctx.waitUntil(left.then(() => report({ signal: "abort" })));
   return fetch(`${env.ORIGIN}/slow`);
 };
 
 /** Answers at once, and reads the request's body no further. */
 export const s_early_answer = () => new Response("early", { status: 413 });
-
-/** An upload and a download at the same time, through one subrequest. */
-export const s_duplex = ({ request, env }) =>
-  fetch(env.ORIGIN, { method: "POST", body: request.body });
