@@ -29,6 +29,7 @@ class Ratios:
 
     connections: int
     rate: Spread
+    capacity: Spread
     p50: Spread
     cpu: Spread
 
@@ -40,6 +41,7 @@ def ratios(samples: Iterable[Sample], chain: str, reference: str) -> list[Ratios
         Ratios(
             connections,
             rate=_ratio(found, lambda sample: sample.rate),
+            capacity=_ratio(found, lambda sample: sample.capacity),
             p50=_ratio(found, lambda sample: sample.p50),
             cpu=_ratio(found, lambda sample: sample.own_cpu),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -33,6 +34,15 @@ class Sample:
     def own_cpu(self) -> float:
         """CPU of the chain itself."""
         return sum(used for name, used in self.cpu.items() if name not in (LOAD, ORIGIN))
+
+    @property
+    def capacity(self) -> float:
+        """Requests a second that the CPU used would allow, were nobody else on this machine.
+
+        The busiest process has one core at most: each of these is one thread, nearly.
+        """
+        cores = os.cpu_count() or 1
+        return 1e6 / max(sum(self.cpu.values()) / cores, *self.cpu.values())
 
 
 def order(

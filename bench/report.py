@@ -16,6 +16,7 @@ def text(samples: Sequence[Sample], chain: str, reference: str) -> str:
         lines += [
             f"{ratios.connections} connections",
             f"  throughput  {_ratio(ratios.rate)}",
+            f"  ... by CPU  {_ratio(ratios.capacity)}   (on an otherwise idle machine)",
             f"  p50         {_ratio(ratios.p50)}",
             f"  CPU         {_ratio(ratios.cpu)}",
             *_chain(samples, chain, ratios.connections),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from bench import figures
 from bench.figures import Spread
 from bench.measure import Sample
@@ -35,6 +37,17 @@ def test_each_number_of_connections_has_its_own_ratio() -> None:
     ]
     found = {r.connections: r.rate.median for r in figures.ratios(samples, "mesh", "plain")}
     assert found == {1: 0.5, 32: 0.1}
+
+
+def test_capacity_is_bound_by_all_cores_or_by_the_busiest_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Many processes fill every core; one process fills one."""
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    spread_out = Sample("mesh", 32, 0, 1, 0, 1, 1, 1, {"a": 100, "b": 100, "c": 100, "d": 100})
+    single = Sample("plain", 32, 0, 1, 0, 1, 1, 1, {"a": 250, "load": 50})
+    assert spread_out.capacity == 5000
+    assert single.capacity == 4000
 
 
 def test_own_cpu_is_without_origin_and_load() -> None:
