@@ -307,3 +307,21 @@ async def test_send_beacon(either: Workers) -> None:
     await sent.wait()
     ((_, request),) = either.subrequests
     assert request.method == "POST"
+
+
+@pytest.mark.parametrize("arguments", ["1005", "999", "5000", "undefined, 'reason'"])
+async def test_bad_closes(either: Workers, origin: Echo, arguments: str) -> None:
+    """They throw what the native close() throws, before it has opened and after."""
+    native = await either.fetch(
+        f"""export default {{ fetch() {{
+          const [ws] = Object.values(new WebSocketPair());
+          ws.accept();
+          try {{ ws.close({arguments}) }} catch (e) {{ return new Response(e.name + e.message) }} }} }}"""
+    )
+    out = await run(
+        either,
+        f"""const refused = () => {{ try {{ ws.close({arguments}) }} catch (e) {{ out.push(e.name + e.message) }} }};
+        refused();
+        ws.onopen = () => {{ refused(); ws.close(1000) }};""",
+    )
+    assert out[:2] == [native[1], native[1]]
