@@ -225,6 +225,8 @@ class ServerConnection(Connection):
         keep_alive = False
         try:
             response, message = await self._serving.respond(arrived)
+            if self._left:
+                return  # The handler's own error came before the cancellation.
             self._started = True
             self.out.start(message)
             if response.websocket is not None:
