@@ -26,7 +26,9 @@ class Origin:
 
     async def start(self) -> Callable[[], Awaitable[None]]:
         """Listen. Returns what stops it."""
-        runner = web.ServerRunner(web.Server(self._serve), shutdown_timeout=1)
+        runner = web.ServerRunner(
+            web.Server(self._serve, handler_cancellation=True), shutdown_timeout=1
+        )
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0, backlog=1024)
         await site.start()
