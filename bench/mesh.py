@@ -10,14 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import child, cpu
+from bench import child, cpu, sources
 from bench.chain import CUSTOMER, Chain
-from bench.workerd import DATE, WORKERS
+from bench.workerd import DATE
 from sluice.cli import dev_mesh
 from sluice.cli.remote_registry import RemoteRegistry
 from sluice.isolate.workerd import find_workerd
 from sluice.pb import worker_pb2
-from sluice.wire import params
 
 NAMESPACE = "production"
 _ISOLATES = {"dispatcher": "dispatch", "userworker": "user", "outbound": "outbound"}
@@ -51,7 +50,8 @@ class Mesh:
                 )
                 child.wait_for_port(ports.address(service).port, process)
                 services[service] = process.pid
-            asyncio.run(_deploy(ports, f"http://{child.HOST}:{origin_port}"))
+            sources.write(folder, f"http://{child.HOST}:{origin_port}")
+            asyncio.run(_deploy(ports, folder))
             yield Chain(self.name, ports.http, lambda: _processes(services))
 
     def profile_file(self, folder: Path) -> Path:
@@ -82,16 +82,16 @@ def _workerd(pids: list[int]) -> int:
     return found[0]
 
 
-async def _deploy(ports: dev_mesh.Ports, origin_url: str) -> None:
+async def _deploy(ports: dev_mesh.Ports, folder: Path) -> None:
     await dev_mesh.serving(ports)
-    dispatch, user, outbound = (_bundle(name) for name in ("dispatch", "user", "outbound"))
+    dispatch, user, outbound = (_bundle(folder, name) for name in sources.FILES)
     dispatch.dispatch_namespaces.add(
         binding="dispatcher",
         dispatch_namespace=NAMESPACE,
         outbound_service="outbound",
         outbound_parameters=["params_object"],
     )
-    user.vars.CopyFrom(params.to_struct({"ORIGIN": origin_url}))
+    outbound.secrets["JWT_KEY"] = sources.JWT_KEY
     async with RemoteRegistry(ports.address("dispatcher")) as registry:
         await registry.create_namespace(NAMESPACE)
         await registry.put_worker(worker_pb2.Worker(name="dispatch"), dispatch)
@@ -100,9 +100,14 @@ async def _deploy(ports: dev_mesh.Ports, origin_url: str) -> None:
         await registry.put_worker(customer, user)
 
 
-def _bundle(name: str) -> worker_pb2.Bundle:
-    file = f"{name}.js"
-    module = worker_pb2.Module(
-        name=file, kind=worker_pb2.Module.KIND_ES_MODULE, content=(WORKERS / file).read_bytes()
-    )
-    return worker_pb2.Bundle(main_module=file, modules=[module], compatibility_date=DATE)
+def _bundle(folder: Path, worker: str) -> worker_pb2.Bundle:
+    names = list(sources.FILES[worker])
+    modules = [
+        worker_pb2.Module(
+            name=name,
+            kind=worker_pb2.Module.KIND_ES_MODULE,
+            content=(folder / worker / name).read_bytes(),
+        )
+        for name in sorted(names)
+    ]
+    return worker_pb2.Bundle(main_module=names[0], modules=modules, compatibility_date=DATE)

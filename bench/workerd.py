@@ -2,7 +2,7 @@
 
 The plain chain is the limit: the same Workers in one process, joined by service bindings and
 `globalOutbound`, which hand a request over without a socket. Its dispatch namespace binding is
-`workers/binding.js`. What the mesh carries as a param is a plain binding of the Outbound Worker.
+`workers/binding.js`. What the mesh carries as params are plain bindings of the Outbound Worker.
 """
 
 from __future__ import annotations
@@ -12,13 +12,20 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench import child
-from bench.chain import CUSTOMER, Chain
+from bench import child, sources
+from bench.chain import AUTHORITY, CUSTOMER, Chain
 from sluice.isolate.workerd import find_workerd
 
 WORKERS = Path(__file__).parent / "workers"
 DATE = "2026-11-01"
 """Compatibility date of every Worker here, in both chains."""
+
+
+def _modules(worker: str) -> str:
+    return ", ".join(
+        f'(name = "{name}", esModule = embed "{worker}/{name}")' for name in sources.FILES[worker]
+    )
+
 
 _NETWORK = '(name = "internet", network = (allow = ["public", "private", "local"]))'
 _ORIGIN = f"""using Workerd = import "/workerd/workerd.capnp";
@@ -33,19 +40,21 @@ _PLAIN = f"""using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
     (name = "dispatch", worker = (
-      modules = [(name = "dispatch.js", esModule = embed "workers/dispatch.js")],
+      modules = [{_modules("dispatch")}],
       compatibilityDate = "{DATE}",
       bindings = [(name = "dispatcher", wrapped = (
         moduleName = "bench:binding", innerBindings = [(name = "user", service = "user")]))])),
     (name = "user", worker = (
-      modules = [(name = "user.js", esModule = embed "workers/user.js")],
+      modules = [{_modules("user")}],
       compatibilityDate = "{DATE}",
-      bindings = [(name = "ORIGIN", text = "%(origin)s")],
       globalOutbound = "outbound")),
     (name = "outbound", worker = (
-      modules = [(name = "outbound.js", esModule = embed "workers/outbound.js")],
+      modules = [{_modules("outbound")}],
       compatibilityDate = "{DATE}",
-      bindings = [(name = "customer_name", text = "{CUSTOMER}")])),
+      bindings = [
+        (name = "customer_name", text = "{CUSTOMER}"),
+        (name = "url", text = "http://{AUTHORITY}/"),
+        (name = "JWT_KEY", text = "{sources.JWT_KEY}")])),
     {_NETWORK},
   ],
   extensions = [(modules = [
@@ -65,7 +74,8 @@ def origin(folder: Path) -> Iterator[tuple[int, int]]:
 @contextlib.contextmanager
 def plain(folder: Path, origin_url: str) -> Iterator[Chain]:
     """The plain chain, running."""
-    with _serving(_PLAIN % {"origin": origin_url}, "plain", folder) as (port, pid):
+    sources.write(folder, origin_url)
+    with _serving(_PLAIN, "plain", folder) as (port, pid):
         yield Chain("plain", port, lambda: {"workerd": pid})
 
 
