@@ -134,7 +134,7 @@ async def test_pipelined_requests_are_served_in_turn(site: Site) -> None:
 
     site.handler = handler
     requests = [b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % n for n in range(20)]
-    wire = await site.wire(b"".join(requests) + b"GET bad\r\n\r\n")
+    wire = await site.wire(b"".join(requests) + b"bad\r\n\r\n")
     for n in range(20):
         assert await wire.response() == (200, b"http://a/%d" % n)
     assert (await wire.response())[0] == 501
