@@ -1,0 +1,110 @@
+"""Hostile Workers on the real workerd, a hostile client and origin at a real mesh.
+
+One event loop, and so one runner and one mesh, for all the attacks that leave it whole.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from sluice.isolate.pool import PoolConfig
+from sluice.isolate.runner import Runner, RunnerConfig
+from sluice.isolate.workerd import Runtime, direct_config, find_workerd, user_config
+from tests.e2e.mesh import Mesh, dispatch_bundle, running
+from tests.e2e.origin import Origin
+from tests.isolate.workers import Workers
+
+OUTBOUND = """export default { async fetch(request, env) {
+  const headers = new Headers(request.headers);
+  headers.set('x-customer', env.customer_name ?? 'none');
+  return fetch(new Request(request, { headers })); } }"""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run every test here in one event loop."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
+@pytest.fixture(scope="session")
+def run_folder() -> Iterator[Path]:
+    """A short path: a unix socket's may have 107 bytes."""
+    folder = Path(tempfile.mkdtemp(prefix="sl-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _runner(folder: Path, *, trusted: bool) -> AsyncIterator[Workers]:
+    workers = Workers()
+    workers.runner = Runner(
+        RunnerConfig(Runtime(find_workerd({}), folder), PoolConfig(max_isolates=8), wall_time=15),
+        workers.bundle,
+        direct_config if trusted else user_config,
+        workers.on_subrequest,
+    )
+    workers.runner.begin()
+    yield workers
+    await workers.runner.aclose()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def user_runner(run_folder: Path) -> AsyncIterator[Workers]:
+    """A runner of user Workers. Few isolates: those of attacks that are over make room."""
+    async for workers in _runner(run_folder, trusted=False):
+        yield workers
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def trusted_runner(run_folder: Path) -> AsyncIterator[Workers]:
+    """A runner of the operator's own Workers."""
+    async for workers in _runner(run_folder, trusted=True):
+        yield workers
+
+
+@pytest.fixture
+def workers(user_runner: Workers) -> Workers:
+    """User Workers behind the gate. What they ask for is answered with whose it is."""
+    user_runner.answer = None
+    user_runner.subrequests.clear()
+    return user_runner
+
+
+@pytest.fixture
+def trusted(trusted_runner: Workers) -> Workers:
+    """Dispatch Workers, whose calls of `get()` the test answers in the user Worker's place."""
+    trusted_runner.answer = None
+    trusted_runner.subrequests.clear()
+    return trusted_runner
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def shared_mesh(run_folder: Path) -> AsyncIterator[Mesh]:
+    """One mesh for all attacks on it."""
+    async with running(run_folder, SLUICE_ALLOW_ADDRESS="127.0.0.1/32") as mesh:
+        await mesh.deploy("outbound", OUTBOUND)
+        yield mesh
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def mesh(shared_mesh: Mesh) -> Mesh:
+    """The mesh with its usual dispatch Worker."""
+    await shared_mesh.deploy("dispatch", dispatch_bundle())
+    for service in shared_mesh.services.values():
+        service.lines.clear()
+    return shared_mesh
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def origin() -> AsyncIterator[Origin]:
+    """An origin of the test's own."""
+    origin = Origin()
+    stop = await origin.start()
+    yield origin
+    await stop()
