@@ -4,19 +4,39 @@
 // boolean or null; or [tag, ...], whose members are numbers of other nodes where it says `at` below.
 // So shared and circular references stay what they are, and no depth is too deep.
 //
+// The far side may be hostile, and what is read here may be in a dispatch Worker, which is everybody's:
+// a text that encode() did not write is refused, and nothing in it names what an object inherits.
+//
 // The values are those that workerd's own RPC clones, and the refusals are in its words.
 // https://developers.cloudflare.com/workers/runtime-apis/rpc/#structured-clonable-types-and-more
 const MAX_LENGTH = 32 * 1024 * 1024;
 const HOLE = -1;
-const ERRORS = { Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError };
-const VIEWS = Object.fromEntries(
-  [Int8Array, Uint8Array, Uint8ClampedArray, Int16Array, Uint16Array, Int32Array, Uint32Array,
-    Float32Array, Float64Array, BigInt64Array, BigUint64Array, DataView].map((type) => [type.name, type]),
+const byName = (...types) => new Map(types.map((type) => [type.name, type]));
+const ERRORS = byName(
+  Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError,
+);
+const VIEWS = byName(
+  Int8Array, Uint8Array, Uint8ClampedArray, Int16Array, Uint16Array, Int32Array, Uint32Array,
+    Float32Array, Float64Array, BigInt64Array, BigUint64Array, DataView,
 );
 
 const refuse = (message) => {
   throw new DOMException(message, "DataCloneError");
 };
+
+const malformed = () => {
+  throw new TypeError("RPC: what the far side sent is no serialized value.");
+};
+
+/** Throws for a text that is longer than a serialized value may be. */
+export function checkLength(length) {
+  if (length > MAX_LENGTH) {
+    throw new Error(
+      "Serialized RPC arguments or return values are limited to 32MiB, " +
+        `but the size of this value was: ${length} bytes.`,
+    );
+  }
+}
 
 const isPlain = (value) => Object.getPrototypeOf(value) === Object.prototype;
 
@@ -33,12 +53,12 @@ function nodeOfObject(value, at) {
   if (value instanceof Date) return ["date", value.getTime()];
   if (value instanceof RegExp) return ["regexp", value.source, value.flags];
   if (value instanceof Error) {
-    return ["error", value.name in ERRORS ? value.name : "Error", String(value.message)];
+    return ["error", ERRORS.has(value.name) ? value.name : "Error", String(value.message)];
   }
   if (value instanceof ArrayBuffer) return ["buffer", new Uint8Array(value).toBase64()];
   if (ArrayBuffer.isView(value) && value.buffer instanceof ArrayBuffer) {
     const length = value instanceof DataView ? value.byteLength : value.length;
-    const type = Object.keys(VIEWS).find((name) => value instanceof VIEWS[name]);
+    const [type] = [...VIEWS].find(([, view]) => value instanceof view);
     return ["view", type, at(value.buffer), value.byteOffset, length];
   }
   return refuse(
@@ -84,62 +104,73 @@ export function encode(value) {
   // at() adds to the list while it is being walked.
   for (const member of values) nodes.push(nodeOf(member, at));
   const text = JSON.stringify(nodes);
-  if (text.length > MAX_LENGTH) {
-    throw new Error(
-      "Serialized RPC arguments or return values are limited to 32MiB, " +
-        `but the size of this value was: ${text.length} bytes.`,
-    );
-  }
+  checkLength(text.length);
   return text;
 }
 
 /** What a node makes before it holds others, and how it comes to hold them once all are made. */
-const MAKERS = {
-  undefined: () => undefined,
-  number: ([text]) => Number(text),
-  bigint: ([text]) => BigInt(text),
-  date: ([time]) => new Date(time ?? NaN),
-  regexp: ([source, flags]) => new RegExp(source, flags),
-  error: ([name, message]) => new (ERRORS[name] ?? Error)(message),
-  buffer: ([text]) => Uint8Array.fromBase64(text).buffer,
-  array: (members) => new Array(members.length),
-  object: () => ({}),
-  map: () => new Map(),
-  set: () => new Set(),
-};
+const MAKERS = new Map(
+  Object.entries({
+    undefined: () => undefined,
+    number: ([text]) => Number(text),
+    bigint: ([text]) => BigInt(text),
+    date: ([time]) => new Date(time ?? NaN),
+    regexp: ([source, flags]) => new RegExp(source, flags),
+    error: ([name, message]) => new (ERRORS.get(name) ?? Error)(message),
+    buffer: ([text]) => Uint8Array.fromBase64(text).buffer,
+    view: () => undefined,
+    array: (members) => new Array(members.length),
+    object: () => ({}),
+    map: () => new Map(),
+    set: () => new Set(),
+  }),
+);
 
-const FILLERS = {
-  array: (array, members, made) =>
-    members.forEach((number, index) => number === HOLE || (array[index] = made[number])),
-  object: (object, members, made) => {
-    for (let i = 0; i < members.length; i += 2) {
-      // Not an assignment: the key may be __proto__.
-      const property = { writable: true, enumerable: true, configurable: true };
-      Object.defineProperty(object, members[i], { value: made[members[i + 1]], ...property });
-    }
-  },
-  map: (map, members, made) => {
-    for (let i = 0; i < members.length; i += 2) map.set(made[members[i]], made[members[i + 1]]);
-  },
-  set: (set, members, made) => members.forEach((number) => set.add(made[number])),
-};
+const FILLERS = new Map(
+  Object.entries({
+    array: (array, members, at) =>
+      members.forEach((number, index) => number === HOLE || (array[index] = at(number))),
+    object: (object, members, at) => {
+      for (let i = 0; i < members.length; i += 2) {
+        if (typeof members[i] !== "string") malformed();
+        // Not an assignment: the key may be __proto__.
+        const property = { writable: true, enumerable: true, configurable: true };
+        Object.defineProperty(object, members[i], { value: at(members[i + 1]), ...property });
+      }
+    },
+    map: (map, members, at) => {
+      for (let i = 0; i < members.length; i += 2) map.set(at(members[i]), at(members[i + 1]));
+    },
+    set: (set, members, at) => members.forEach((number) => set.add(at(number))),
+  }),
+);
 
-/** The value of a text that encode() wrote. */
+function make(node) {
+  if (!Array.isArray(node)) return typeof node === "object" && node !== null ? malformed() : node;
+  const [tag, ...members] = node;
+  return (MAKERS.get(tag) ?? malformed)(members);
+}
+
+/** A view of a buffer. Of anything else it would be a copy, and of a number as large as that says. */
+function viewOf([, type, number, offset, length], at) {
+  const buffer = at(number);
+  const view = VIEWS.get(type);
+  return view && buffer instanceof ArrayBuffer ? new view(buffer, offset, length) : malformed();
+}
+
+/** The value of a text that encode() wrote. Throws for any other. */
 export function decode(text) {
   const nodes = JSON.parse(text);
-  const made = nodes.map((node) => {
-    if (!Array.isArray(node)) return node;
-    const [tag, ...members] = node;
-    return tag === "view" ? node : MAKERS[tag](members);
-  });
+  if (!Array.isArray(nodes)) malformed();
+  const made = nodes.map(make);
+  const at = (number) =>
+    typeof number === "number" && Object.hasOwn(made, number) ? made[number] : malformed();
   // A view needs its buffer; nothing needs a view until it is filled.
   nodes.forEach((node, number) => {
-    if (node?.[0] !== "view" || !Array.isArray(node)) return;
-    const [, type, buffer, offset, length] = node;
-    made[number] = new VIEWS[type](made[buffer], offset, length);
+    if (Array.isArray(node) && node[0] === "view") made[number] = viewOf(node, at);
   });
   nodes.forEach((node, number) => {
-    if (Array.isArray(node)) FILLERS[node[0]]?.(made[number], node.slice(1), made);
+    if (Array.isArray(node)) FILLERS.get(node[0])?.(made[number], node.slice(1), at);
   });
-  return made[0];
+  return at(0);
 }

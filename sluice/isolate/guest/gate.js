@@ -10,7 +10,8 @@ const CALL = "x-sluice-call";
 const ERROR = "x-sluice-error";
 const MAX_HEADERS = 256; // workerd itself dies of tens of thousands
 // What workerd says of code that does not run, and of a date or flag that it does not know.
-const NOT_LOADED = /^(Failed to start Worker|This Worker requires compat|No such compat|Compatibility flag)/;
+const NOT_LOADED =
+  /^(Failed to start Worker|This Worker requires compat|No such compat|(The c|C)ompatibility flag)/;
 
 const failure = (kind, error) =>
   new Response(null, {

@@ -4,12 +4,23 @@
 // response's body the result (clone.js); which method is meant is said beside the request, where
 // only the host can say it. So what the method fetches is attributed as in fetch().
 import { WorkerEntrypoint } from "cloudflare:workers";
-import { decode, encode } from "./__sluice_clone.js";
+import { checkLength, decode, encode } from "./__sluice_clone.js";
 
 const RESERVED = new Set(
   "fetch connect dup constructor alarm webSocketMessage webSocketClose webSocketError".split(" "),
 );
 const CALL = Symbol("call");
+
+/** The text of a result. One that is too long is read no further: it may have no end. */
+async function textOf(response) {
+  const decoder = new TextDecoder();
+  let text = "";
+  for await (const chunk of response.body ?? []) {
+    text += decoder.decode(chunk, { stream: true });
+    checkLength(text.length);
+  }
+  return text + decoder.decode();
+}
 
 /** What calls `method`, and refuses to be anything but called. */
 const caller = (worker, method) =>
@@ -37,8 +48,7 @@ export class Dispatched {
 
   async [CALL](method, args) {
     const request = new Request("http://rpc.invalid/", { method: "POST", body: encode(args) });
-    const response = await this.#send(request, method);
-    return decode(await response.text());
+    return decode(await textOf(await this.#send(request, method)));
   }
 }
 

@@ -14,7 +14,10 @@ const ERROR = "x-sluice-error";
 const TOO_LATE =
   "Too late to call FetchEvent.respondWith(). It must be called synchronously in the event handler.";
 const TWICE = "FetchEvent.respondWith() has already been called; it can only be called once.";
-const ERROR_TYPES = { Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError };
+// Without a prototype: an exception may be called "constructor".
+const ERROR_TYPES = {
+  __proto__: null, Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError,
+};
 
 export const nativeFetch = globalThis.fetch;
 const wayOut = new AsyncLocalStorage(); // (Request) => Promise<Response>, of the request being served
