@@ -146,6 +146,11 @@ function checked(response) {
       "Return value from serve handler must not be an error response (like Response.error())",
     );
   }
+  if (response.bodyUsed) {
+    throw new TypeError(
+      "Body has already been used. It can only be used once. Use tee() first if you need to read it twice.",
+    );
+  }
   return response;
 }
 
