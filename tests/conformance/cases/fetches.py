@@ -98,6 +98,8 @@ CASES = (
         "outcome_of",
         target="/outbound/no-response",
     ),
+    Case("f-outbound-error", "where it answers an error", "outcome_of", target="/outbound/error"),
+    Case("f-outbound-used", "or a used response", "outcome_of", target="/outbound/used"),
     Case(
         "f-outbound-echo",
         "it has the body",

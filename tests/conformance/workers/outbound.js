@@ -7,6 +7,12 @@ const answers = {
   "/outbound/answer": () => new Response("from the Outbound Worker", { status: 418 }),
   "/outbound/stream": (request) => new Response(request.body, { headers: { "x-kind": "echo" } }),
   "/outbound/no-response": () => undefined,
+  "/outbound/error": () => Response.error(),
+  "/outbound/used": async () => {
+    const response = new Response("once");
+    await response.text();
+    return response;
+  },
 };
 
 export default {
