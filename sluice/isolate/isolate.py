@@ -27,7 +27,7 @@ AFTERLIFE = 30.0
 
 _LISTEN_BACKLOG = 1024
 _LAST_LINES = 20
-_DEATH_WAIT = 1.0
+_DEATH_WAIT = 0.25
 
 OnSubrequest = Callable[["Isolate", Exchange], Awaitable[Response]]
 
