@@ -264,7 +264,7 @@ async def test_method_that_is_not_offered(workers: Workers, method: str, says: s
     """Only what a class declares can be called."""
     request = Request("POST", "http://rpc.invalid/", body=Whole(b'[["array"]]'))
     said = {control.CALL: control.encode({"method": method})}
-    with pytest.raises(SluiceError, match="reserved|not implement|not a function") as raised:
+    with pytest.raises(SluiceError, match=r"reserved|not implement|not a function") as raised:
         await workers.fetch(VICTIM, request=request, said=said)
     assert says in raised.value.message
 
