@@ -81,7 +81,7 @@ def sort(lines: list[Line]) -> Fields:
 
 
 def check_size(start: int, lines: list[Line], limit: int) -> None:
-    """Raise `MalformedError` for a head of more than `limit` bytes, `start` of them a target."""
+    """Raise `MalformedError` for a head of more than `limit` bytes, `start` of them its start."""
     if start + sum(len(name) + len(value) + 4 for name, value in lines) > limit:
         raise MalformedError(431, f"the head is longer than {limit} bytes")
 

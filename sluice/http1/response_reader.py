@@ -112,7 +112,7 @@ class ResponseReader:
         if not 200 <= status <= 599:
             raise MalformedError(502, f"status {status}")
         if self._framing > self._max_head:
-            check_size(0, lines, self._max_head)
+            check_size(len(self._phrase), lines, self._max_head)
         fields = sort(lines)
         self.control = fields.control
         self.reusable = version == "1.1" and not fields.closes()

@@ -42,7 +42,7 @@ def raise_thrown(header: str) -> None:
     try:
         said = json.loads(header)
         kind, name, message = said["kind"], str(said["name"]), str(said["message"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         kind, name, message = "exception", "Error", "The Worker's answer could not be read."
     if kind == "load":
         raise SluiceError(Reason.WORKER_LOAD_FAILED, message)
