@@ -1,0 +1,1 @@
+"""What confines a Worker's process, beside workerd itself (SECURITY.md, "Postures")."""

@@ -1,0 +1,118 @@
+"""The system-call filter: BPF, assembled here, as it is eighty lines and libseccomp a dependency.
+
+Source: seccomp(2) and the kernel's `Documentation/userspace-api/seccomp_filter.rst`. What is not
+allowed fails with EPERM, so that a library that only asks goes on without.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import socket
+import struct
+from dataclasses import dataclass
+
+from sluice.isolate.sandbox import syscalls
+from sluice.isolate.sandbox.kernel import LIBC, check, forbid_new_privileges
+
+ALLOW = 0x7FFF0000
+KILL = 0x80000000
+_ERRNO = 0x00050000
+
+_LOAD, _AND, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x54, 0x15, 0x35, 0x06
+_NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
+_X32 = 0x40000000
+
+_CLONE_THREAD = 0x00010000
+_CLONE_NEW = 0x7E020000  # every CLONE_NEW* that clone(2) takes
+
+_PR_SET_SECCOMP, _MODE_FILTER = 22, 2
+
+_Instruction = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """A machine, as the kernel names it to a filter, and the numbers of its system calls."""
+
+    audit: int
+    numbers: dict[str, int]
+    has_x32: bool = False
+
+
+ARCHITECTURES = {
+    "x86_64": Architecture(0xC000003E, syscalls.X86_64, has_x32=True),
+    "aarch64": Architecture(0xC00000B7, syscalls.AARCH64),
+}
+"""By the name that uname(2) gives."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """Allow a call where its argument, masked, is one of `values`. Arguments are 32 bits wide."""
+
+    argument: int
+    values: tuple[int, ...]
+    mask: int = 0xFFFFFFFF
+    otherwise: int = errno.EPERM
+
+    def instructions(self) -> list[_Instruction]:
+        return [
+            (_LOAD, 0, 0, _ARGUMENTS + 8 * self.argument),
+            (_AND, 0, 0, self.mask),
+            *(
+                instruction
+                for value in self.values
+                for instruction in ((_EQUAL, 0, 1, value), (_RETURN, 0, 0, ALLOW))
+            ),
+            (_RETURN, 0, 0, _ERRNO | self.otherwise),
+        ]
+
+
+_UNIX_ONLY = _Check(0, (socket.AF_UNIX,), otherwise=errno.EAFNOSUPPORT)
+_CHECKS = {
+    "socket": _UNIX_ONLY,
+    "socketpair": _UNIX_ONLY,
+    # Threads, and no process.
+    "clone": _Check(0, (_CLONE_THREAD,), mask=_CLONE_THREAD | _CLONE_NEW),
+    # Its flags are in memory, where no filter sees them. At ENOSYS libc takes clone.
+    "clone3": _Check(0, (), otherwise=errno.ENOSYS),
+    # TCGETS, FIOCLEX, FIONCLEX, FIONBIO, FIONREAD. So not TIOCSTI, which types into a terminal.
+    "ioctl": _Check(1, (0x5401, 0x5451, 0x5450, 0x5421, 0x541B)),
+    # PR_SET_NAME, PR_GET_NAME, PR_SET_VMA. So not PR_SET_PDEATHSIG, which would outlive us.
+    "prctl": _Check(0, (15, 16, 0x53564D41)),
+    # Of itself, not of a neighbour.
+    "prlimit64": _Check(0, (0,)),
+}
+
+
+def program(architecture: Architecture) -> bytes:
+    """The filter, as an array of `struct sock_filter`."""
+    code: list[_Instruction] = [
+        (_LOAD, 0, 0, _ARCHITECTURE),
+        (_EQUAL, 1, 0, architecture.audit),
+        (_RETURN, 0, 0, KILL),
+        (_LOAD, 0, 0, _NUMBER),
+    ]
+    if architecture.has_x32:
+        code += [(_AT_LEAST, 0, 1, _X32), (_RETURN, 0, 0, _ERRNO | errno.ENOSYS)]
+    for name, number in architecture.numbers.items():
+        check = _CHECKS.get(name)
+        verdict = check.instructions() if check else [(_RETURN, 0, 0, ALLOW)]
+        code += [(_EQUAL, 0, len(verdict), number), *verdict]
+    code.append((_RETURN, 0, 0, _ERRNO | errno.EPERM))
+    return b"".join(struct.pack("HBBI", *instruction) for instruction in code)
+
+
+def of_this_machine() -> bytes:
+    """The filter for this machine. Raises `KeyError` for an architecture that has none."""
+    return program(ARCHITECTURES[os.uname().machine])
+
+
+def install(code: bytes) -> None:
+    """Put this process under a filter, for good. Raises `OSError`. It must have one thread."""
+    instructions = ctypes.create_string_buffer(code, len(code))
+    header = struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(instructions))
+    forbid_new_privileges()
+    check(LIBC.prctl(_PR_SET_SECCOMP, _MODE_FILTER, header, 0, 0), "seccomp")

@@ -1,0 +1,193 @@
+"""The zygote: a small process that forks the Workers' processes, confines each, and lets it exec.
+
+Its own process, because it is single-threaded: between fork and exec it runs Python, which is safe
+in no process that has gRPC's threads. It starts what its service asks for over a socket, a message
+each, and says how each ended. It ends with its service, and they with it.
+
+Requests: `{"id", "program", "read_only", "folder", "uid", "escapes"}` with the descriptors of the
+output, the listener and, for bubblewrap, what it writes its info to. Answers: `{"id", "pid"}` or
+`{"id", "error"}`, and later `{"id", "status"}`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+from sluice.isolate.sandbox import bubblewrap, escapes, kernel, landlock, seccomp
+
+LISTENER = 3
+"""Descriptor of the listening socket in every process started."""
+
+MAX_MESSAGE = 64 * 1024
+_FILTER, _INFO = 4, 5
+_HIGH = 64  # above what is put in place
+_OOM_SCORE = "900"  # the Workers' processes before their service
+_PROCESSES = 512  # threads, for a uid of its own
+CANNOT_START = 127
+
+
+class Zygote:
+    """Serves requests from `service`. `plan` is what all processes share."""
+
+    def __init__(self, service: socket.socket, plan: dict[str, Any]) -> None:
+        self._service = service
+        self._plan = plan
+        self._ids: dict[int, int] = {}
+
+    def serve(self) -> None:
+        """Serve until the service is gone."""
+        woken, wake = os.pipe()
+        os.set_blocking(wake, False)
+        signal.set_wakeup_fd(wake)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        while True:
+            ready, _, _ = select.select([self._service.fileno(), woken], [], [])
+            if woken in ready:
+                os.read(woken, 4096)
+                self._reap()
+            if self._service.fileno() in ready and not self._start_next():
+                return
+
+    def _start_next(self) -> bool:
+        try:
+            message, descriptors, _, _ = socket.recv_fds(self._service, MAX_MESSAGE, 3)
+        except ConnectionError:
+            return False
+        if not message:
+            return False
+        request = json.loads(message)
+        zygote = os.getpid()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            self._say({"id": request["id"], "error": str(error)})
+        else:
+            if pid == 0:
+                self._become(request, descriptors, zygote)
+            self._ids[pid] = request["id"]
+            self._say({"id": request["id"], "pid": pid})
+        for descriptor in descriptors:
+            os.close(descriptor)
+        return True
+
+    def _reap(self) -> None:
+        while self._ids:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            code = os.waitstatus_to_exitcode(status)
+            self._say({"id": self._ids.pop(pid), "status": code})
+
+    def _say(self, answer: dict[str, Any]) -> None:
+        self._service.send(json.dumps(answer).encode())
+
+    def _become(self, request: dict[str, Any], descriptors: list[int], zygote: int) -> NoReturn:
+        """In the fork: become what was asked for. Whatever fails here is said on its output."""
+        try:
+            signal.set_wakeup_fd(-1)
+            for number in (signal.SIGCHLD, signal.SIGPIPE):
+                signal.signal(number, signal.SIG_DFL)
+            os.setsid()
+            os.chdir(request["folder"])
+            _place(descriptors)
+            _limit(self._plan["data"], request["uid"])
+            confine = {"bubblewrap": self._in_bubblewrap, "landlock": self._in_landlock}
+            confine.get(self._plan["kind"], _in_nothing)(request, zygote)
+        except BaseException as error:
+            os.write(2, f"the sandbox did not start: {error}\n".encode())
+        finally:
+            os._exit(CANNOT_START)
+
+    def _in_bubblewrap(self, request: dict[str, Any], zygote: int) -> None:
+        read_end, write_end = os.pipe()  # not a memfd: there are no files to be written any more
+        os.write(write_end, seccomp.of_this_machine())
+        os.dup2(read_end, _FILTER)
+        command = bubblewrap.command(
+            self._plan["bubblewrap"],
+            request["program"],
+            folder=request["folder"],
+            read_only=request["read_only"],
+            seccomp=_FILTER,
+            info=_INFO,
+        )
+        os.closerange(_INFO + 1, _HIGH * 1024)
+        _take_uid(request["uid"])
+        kernel.die_with_parent(zygote)
+        _exec(command)
+
+    def _in_landlock(self, request: dict[str, Any], zygote: int) -> None:
+        rules = landlock.Ruleset(self._plan["landlock"])
+        rules.allow(request["read_only"], landlock.READ_AND_EXECUTE)
+        rules.allow([request["folder"], "/dev/urandom"], landlock.READ)
+        rules.allow(["/dev/null"], landlock.READ_AND_WRITE)
+        _take_uid(request["uid"])
+        kernel.die_with_parent(zygote)
+        kernel.drop_capabilities()
+        rules.enforce()
+        os.closerange(LISTENER + 1, _HIGH * 1024)
+        seccomp.install(seccomp.of_this_machine())
+        if request["escapes"]:
+            escapes.main(request["escapes"])
+            os._exit(0)
+        _exec(request["program"])
+
+
+def _in_nothing(request: dict[str, Any], zygote: int) -> None:
+    if sys.platform == "linux":
+        kernel.die_with_parent(zygote)
+    os.closerange(LISTENER + 1, _HIGH * 1024)
+    _exec(request["program"])
+
+
+def _exec(command: list[str]) -> NoReturn:
+    os.execve(command[0], command, {})  # noqa: S606 # there is no shell to start it with
+
+
+def _place(descriptors: list[int]) -> None:
+    """Standard input, output and error, the listener, then what else there is."""
+    output, listener, *info = [_moved_up(descriptor) for descriptor in descriptors]
+    null = _moved_up(os.open(os.devnull, os.O_RDONLY))
+    for target, descriptor in enumerate((null, output, output, listener)):
+        os.dup2(descriptor, target)
+    for descriptor in info:
+        os.dup2(descriptor, _INFO)
+
+
+def _moved_up(descriptor: int) -> int:
+    return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _HIGH)
+
+
+def _limit(data: int, uid: int | None) -> None:
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    if sys.platform == "linux":
+        resource.setrlimit(resource.RLIMIT_DATA, (data, data))
+    if uid is not None:
+        resource.setrlimit(resource.RLIMIT_NPROC, (_PROCESSES, _PROCESSES))
+
+
+def _take_uid(uid: int | None) -> None:
+    if uid is not None:
+        os.setgroups([])
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
+
+
+def main() -> None:
+    """Serve. The command ends with the service's pid, the descriptor of its socket, the plan."""
+    parent, descriptor, plan = sys.argv[-3:]
+    if sys.platform == "linux":
+        kernel.die_with_parent(int(parent))
+    Zygote(socket.socket(fileno=int(descriptor)), json.loads(plan)).serve()

@@ -1,0 +1,119 @@
+"""The filter's verdicts, by an interpreter of BPF: for both architectures, whichever runs the tests."""
+
+from __future__ import annotations
+
+import errno
+import struct
+
+import pytest
+
+from sluice.isolate.sandbox import escapes, seccomp
+from sluice.isolate.sandbox.seccomp import ALLOW, ARCHITECTURES, KILL
+
+MACHINES = sorted(ARCHITECTURES)
+EPERM, ENOSYS = 0x50000 | errno.EPERM, 0x50000 | errno.ENOSYS
+NO_FAMILY = 0x50000 | errno.EAFNOSUPPORT
+THREAD = 0x3D0F00  # what glibc's pthread_create asks clone for
+
+
+def verdict(machine: str, number: int, *arguments: int, audit: int | None = None) -> int:
+    """What the filter of `machine` says of a call."""
+    architecture = ARCHITECTURES[machine]
+    data = struct.pack(
+        "=iIQ6Q", number, audit or architecture.audit, 0, *(arguments + (0,) * 6)[:6]
+    )
+    code = list(struct.iter_unpack("HBBI", seccomp.program(architecture)))
+    at = accumulator = 0
+    while True:
+        operation, if_true, if_false, value = code[at]
+        at += 1
+        match operation:
+            case 0x20:
+                (accumulator,) = struct.unpack_from("=I", data, value)
+            case 0x54:
+                accumulator &= value
+            case 0x15:
+                at += if_true if accumulator == value else if_false
+            case 0x35:
+                at += if_true if accumulator >= value else if_false
+            case 0x06:
+                return int(value)
+            case _:
+                raise AssertionError(f"no such instruction: {operation:#x}")
+
+
+def number(machine: str, name: str) -> int:
+    """The number of a call that is allowed."""
+    return ARCHITECTURES[machine].numbers[name]
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize(
+    ("name", "arguments", "expected"),
+    [
+        ("read", (), ALLOW),
+        ("futex", (), ALLOW),
+        ("execve", (), ALLOW),  # of what, Landlock and the mount namespace say
+        ("socket", (1, 1), ALLOW),
+        ("socket", (1 | 1 << 32, 1), ALLOW),  # the kernel takes 32 bits
+        ("socket", (2, 1), NO_FAMILY),  # inet
+        ("socket", (2, 1, 262), NO_FAMILY),  # MPTCP, which Landlock lets through
+        ("socket", (10, 2), NO_FAMILY),  # inet6
+        ("socket", (16, 3), NO_FAMILY),  # netlink
+        ("socket", (40, 1), NO_FAMILY),  # vsock, which no namespace holds
+        ("socketpair", (1, 1), ALLOW),
+        ("socketpair", (2, 1), NO_FAMILY),
+        ("clone", (THREAD,), ALLOW),
+        ("clone", (17,), EPERM),  # fork
+        ("clone", (0x4111,), EPERM),  # vfork, posix_spawn
+        ("clone", (THREAD | 0x10000000,), EPERM),  # a user namespace
+        ("clone", (THREAD | 0x40000000,), EPERM),  # a network namespace
+        ("clone3", (THREAD,), ENOSYS),
+        ("ioctl", (0, 0x5401), ALLOW),  # isatty
+        ("ioctl", (0, 0x5412), EPERM),  # TIOCSTI
+        ("ioctl", (0, 0x5412 | 1 << 32), EPERM),  # its upper half is ignored by the kernel
+        ("ioctl", (0, 0x541C), EPERM),  # TIOCLINUX
+        ("prctl", (15,), ALLOW),  # a thread's name
+        ("prctl", (1,), EPERM),  # the signal at the parent's death
+        ("prctl", (4,), EPERM),  # dumpable
+        ("prlimit64", (0, 3), ALLOW),  # its own stack
+        ("prlimit64", (1, 3), EPERM),  # another's
+    ],
+)
+def test_verdict(machine: str, name: str, arguments: tuple[int, ...], expected: int) -> None:
+    """A call is judged by its number, and some by an argument."""
+    assert verdict(machine, number(machine, name), *arguments) == expected
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("name", sorted(escapes.CALLS))
+def test_what_no_worker_needs(machine: str, name: str) -> None:
+    """Every call that the escape probe makes is refused on both architectures."""
+    call = escapes.CALLS[name][machine == "aarch64"]
+    if call is not None:
+        assert verdict(machine, call) in (EPERM, ENOSYS)
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_unknown_calls(machine: str) -> None:
+    """Whatever a later kernel adds is refused."""
+    assert {verdict(machine, call) for call in range(480, 1024)} == {EPERM}
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_other_architectures(machine: str) -> None:
+    """A call by another architecture's numbers, such as `int 0x80`, kills."""
+    for audit in (0x40000003, 0x40000028, 0xC00000F3):  # i386, arm, riscv64
+        assert verdict(machine, number(machine, "read"), audit=audit) == KILL
+
+
+def test_x32() -> None:
+    """x32, whose numbers are x86_64's and a bit, is not there."""
+    for call in (*ARCHITECTURES["x86_64"].numbers.values(), 512, 547):
+        assert verdict("x86_64", call | 0x40000000) == ENOSYS
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_length(machine: str) -> None:
+    """The kernel takes 4096 instructions at most, and a pipe holds the whole program."""
+    assert len(seccomp.program(ARCHITECTURES[machine])) // 8 < 4096
