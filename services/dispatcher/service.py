@@ -51,8 +51,9 @@ class DispatcherService:
             Caller(INVOKE, userworker_channel, "userworker"),
             Caller(OUTBOUND_FETCH, outbound_channel, "outbound"),
         )
-        dispatch.runner.begin()
         running.push_async_callback(dispatch.runner.aclose)
+        await dispatch.runner.try_sandbox()
+        dispatch.runner.begin()
         registry = RegistryServicer(
             directory,
             userworker_pb2_grpc.UserWorkerServiceStub(userworker_channel).TailWorker,

@@ -39,8 +39,9 @@ class UserWorkerService:
             registry,
             Caller(OUTBOUND_FETCH, outbound_channel, "outbound"),
         )
-        workers.runner.begin()
         running.push_async_callback(workers.runner.aclose)
+        await workers.runner.try_sandbox()
+        workers.runner.begin()
         server = GrpcServer(config.grpc_listen, allow_plaintext=config.allow_plaintext)
         invoke = Served(INVOKE, workers.invoke)
         server.add(INVOKE.service, invoke.add_to, Tail(workers.runner.output).add_to)

@@ -86,6 +86,8 @@ class Settings:
 
     connect_to: Sequence[str] = ()
     allow_address: Sequence[str] = ()
+    sandboxed: bool = True
+    """Whether this machine can confine Workers."""
 
 
 def environment(service: str, user: Mapping[str, str], settings: Settings) -> dict[str, str]:
@@ -114,6 +116,7 @@ def environment(service: str, user: Mapping[str, str], settings: Settings) -> di
         **_passed_on(user, service),
         "SLUICE_GRPC_LISTEN": str(ports.address(service)),
         "SLUICE_RUN_DIR": str(settings.run_folder),
+        **({} if settings.sandboxed else {"SLUICE_UNSAFE_NO_SANDBOX": "1"}),
         **chosen[service],
     }
 

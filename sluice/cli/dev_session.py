@@ -20,7 +20,10 @@ from sluice.cli.dev_output import DevOutput
 from sluice.cli.dev_workers import Plan
 from sluice.cli.mesh_process import MeshProcess, ServiceFailedError
 from sluice.cli.remote_registry import RemoteRegistry
+from sluice.isolate.sandbox.machine import best
+from sluice.isolate.workerd import find_workerd
 from sluice.mesh.collector import Collector
+from sluice.mesh.env import ConfigError as SettingError
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -100,7 +103,8 @@ class DevSession:
         kept = self._options.persist or folder
         kept.mkdir(parents=True, exist_ok=True)
         run_folder = folder / "run"
-        run_folder.mkdir()
+        folder.chmod(0o711)  # as each Worker may have a uid of its own
+        run_folder.mkdir(mode=0o711)
         return Settings(
             ports=self._ports,
             dispatch_worker=self._dispatch_worker,
@@ -108,7 +112,19 @@ class DevSession:
             run_folder=run_folder,
             connect_to=self._options.connect_to,
             allow_address=self._options.allow_address,
+            sandboxed=self._can_confine(run_folder),
         )
+
+    def _can_confine(self, run_folder: Path) -> bool:
+        """Say so where it is not. Somebody's own Workers may run all the same."""
+        try:
+            best(find_workerd(os.environ), run_folder)
+        except SettingError as error:
+            self._out.say(f"warning: Workers run without a sandbox. {error}")
+            return False
+        except FileNotFoundError:
+            pass  # the services say so
+        return True
 
     def _services(self, user: Mapping[str, str], settings: Settings) -> list[MeshProcess]:
         return [

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import shutil
 import socket
-import tempfile
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
@@ -18,6 +18,7 @@ from sluice.http1.server import Exchange, Peer, Server
 from sluice.isolate import workerd
 from sluice.isolate.invocation import Invocation
 from sluice.isolate.process import ChildProcess
+from sluice.isolate.sandbox.launcher import Launcher
 from sluice.isolate.version import Version
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request, Response
@@ -58,6 +59,7 @@ class Isolate:
         version: Version,
         config: Mapping[str, bytes],
         runtime: workerd.Runtime,
+        launcher: Launcher,
         on_subrequest: OnSubrequest,
         on_error: Callable[[SluiceError], Response],
         output: Callable[[str], None],
@@ -67,7 +69,9 @@ class Isolate:
 
         `max_message` is the most bytes of one WebSocket message, in and out.
         """
-        folder = Path(tempfile.mkdtemp(prefix="i-", dir=runtime.folder))
+        # Nobody guesses this name: what could reach a neighbour's sockets would have to.
+        folder = runtime.folder / f"i-{secrets.token_urlsafe(16)}"
+        folder.mkdir(mode=0o700)
         isolate = cls(version, folder, output)
         try:
             for name, content in config.items():
@@ -83,7 +87,8 @@ class Isolate:
                 listener.bind(str(folder / "in.sock"))
                 listener.listen(_LISTEN_BACKLOG)
                 isolate._process = await ChildProcess.start(
-                    workerd.arguments(runtime, listener.fileno()),
+                    launcher,
+                    workerd.arguments(runtime),
                     folder,
                     listener,
                     isolate._on_line,

@@ -9,9 +9,10 @@ import shutil
 import signal
 import socket
 import time
-from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
 from pathlib import Path
+
+from sluice.isolate.sandbox.launcher import Launched, Launcher
 
 _LINE = 8 * 1024
 
@@ -31,34 +32,23 @@ class ChildProcess:
     The child has an empty environment and no descriptor but its three and the socket it listens on.
     """
 
-    def __init__(self, process: Process, on_line: Callable[[str], None]) -> None:
-        self._process = process
+    def __init__(self, launched: Launched, on_line: Callable[[str], None]) -> None:
+        self._launched = launched
         self._on_line = on_line
         self._reader = asyncio.create_task(self._read_output())
-        self.pid = process.pid
+        self.pid = launched.pid
 
     @classmethod
     async def start(
         cls,
+        launcher: Launcher,
         arguments: list[str],
         folder: Path,
         listener: socket.socket,
         on_line: Callable[[str], None],
     ) -> ChildProcess:
         """Start `arguments` in `folder`. `on_line` gets each line it prints, 8 KiB at most."""
-        process = await asyncio.create_subprocess_exec(
-            *dying_with_us("KILL"),
-            *arguments,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            cwd=folder,
-            env={},
-            pass_fds=[listener.fileno()],
-            start_new_session=True,
-            limit=2 * _LINE,
-        )
-        return cls(process, on_line)
+        return cls(await launcher.launch(arguments, folder, listener), on_line)
 
     def cpu_seconds(self) -> float:
         """CPU time the process has used, by its CPU clock; 0 once it is gone."""
@@ -78,24 +68,33 @@ class ChildProcess:
 
     def kill(self) -> None:
         """Send SIGKILL: a Worker that loops takes no other."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(signal.SIGKILL)
+        if not self._launched.exited.done():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
 
     async def wait(self) -> int:
         """Return the exit status once the process has ended and all it printed was read."""
-        status = await self._process.wait()
+        status = await asyncio.shield(self._launched.exited)
         await self._reader
         return status
 
     async def _read_output(self) -> None:
-        assert self._process.stdout is not None  # noqa: S101 — asked for as PIPE above
-        while True:
-            try:
-                line = await self._process.stdout.readuntil(b"\n")
-            except asyncio.IncompleteReadError as end:
-                line = end.partial
-                if not line:
-                    return
-            except asyncio.LimitOverrunError as long:
-                line = await self._process.stdout.readexactly(long.consumed)
-            self._on_line(line[:_LINE].decode(errors="replace").rstrip("\r\n"))
+        output = asyncio.StreamReader(limit=2 * _LINE)
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(output), self._launched.output
+        )
+        try:
+            while line := await _next_line(output):
+                self._on_line(line[:_LINE].decode(errors="replace").rstrip("\r\n"))
+        finally:
+            transport.close()
+
+
+async def _next_line(output: asyncio.StreamReader) -> bytes:
+    """A line, or the beginning of one that is too long; nothing at the end."""
+    try:
+        return await output.readuntil(b"\n")
+    except asyncio.IncompleteReadError as end:
+        return end.partial
+    except asyncio.LimitOverrunError as long:
+        return await output.readexactly(long.consumed)

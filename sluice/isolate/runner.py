@@ -13,6 +13,8 @@ from sluice.isolate.invocation import Invocation
 from sluice.isolate.isolate import Isolate
 from sluice.isolate.output import Output
 from sluice.isolate.pool import Pool, PoolConfig
+from sluice.isolate.sandbox import trial
+from sluice.isolate.sandbox.launcher import Launcher
 from sluice.isolate.version import Version, version_of
 from sluice.mesh import attributes, logs
 from sluice.pb import worker_pb2
@@ -52,7 +54,13 @@ class Runner(Generic[Detail]):
         self._bundle = bundle
         self._config_of = config_of
         self._on_subrequest = on_subrequest
+        runtime = config.runtime
+        self._launcher = Launcher(runtime.posture, runtime.executable, runtime.data_bytes)
         self._pool = Pool(config.pool, self._start)
+
+    async def try_sandbox(self) -> None:
+        """Raise `ConfigError` where anything gets out of the sandbox."""
+        await trial.check(self._launcher, self._config.runtime.folder)
 
     def begin(self) -> None:
         """Start looking after the isolates."""
@@ -61,6 +69,7 @@ class Runner(Generic[Detail]):
     async def aclose(self) -> None:
         """Stop every isolate. Requests in flight fail."""
         await self._pool.aclose()
+        await self._launcher.aclose()
 
     async def invoke(
         self, invocation: Invocation[Detail], request: Request, said: Mapping[str, str]
@@ -129,6 +138,7 @@ class Runner(Generic[Detail]):
             version,
             self._config_of(bundle, self._config.runtime),
             self._config.runtime,
+            self._launcher,
             self._receive,
             control.thrown,
             output,

@@ -9,6 +9,8 @@ from pathlib import Path
 from sluice.isolate.invocation import Limits
 from sluice.isolate.pool import PoolConfig
 from sluice.isolate.runner import RunnerConfig
+from sluice.isolate.sandbox.machine import survey
+from sluice.isolate.sandbox.posture import choose
 from sluice.isolate.workerd import Runtime, find_workerd
 from sluice.mesh.channel import MAX_MESSAGE
 from sluice.mesh.env import ConfigError, Environment
@@ -23,9 +25,16 @@ def runner_config(env: Environment, variables: Mapping[str, str]) -> RunnerConfi
         executable = find_workerd(variables)
     except FileNotFoundError as error:
         raise ConfigError(f"SLUICE_WORKERD: {error}") from error
+    folder = Path(env.text("RUN_DIR", "") or tempfile.gettempdir())
+    posture = choose(
+        env.text("SANDBOX", "auto"),
+        unsafe=env.flag("UNSAFE_NO_SANDBOX"),
+        machine=survey(executable, folder),
+    )
     runtime = Runtime(
         executable=executable,
-        folder=Path(env.text("RUN_DIR", "") or tempfile.gettempdir()),
+        folder=folder,
+        posture=posture,
         heap_bytes=env.size("WORKER_MEMORY", "128MiB"),
     )
     pool = PoolConfig(

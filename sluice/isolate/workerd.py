@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from sluice.isolate.sandbox.posture import Posture
+from sluice.isolate.sandbox.zygote import LISTENER
 from sluice.pb import worker_pb2
 from sluice.wire import params
 from sluice.wire.errors import Reason, SluiceError
@@ -29,6 +31,7 @@ CONFIG = "config.capnp"
 EGRESS_SOCKET = "egress.sock"
 """Name of the socket that the Worker's subrequests go to, in the process's working directory."""
 
+_BASE = 614 * 1024 * 1024  # what workerd holds at rest, 512 MiB of it address space for code
 _HOST_DATE = "2026-01-01"
 _HOST_FLAGS = ["nodejs_compat", "experimental"]
 _GUEST = ["clone", "rpc", "websocket", "shim"]
@@ -67,8 +70,16 @@ class Runtime:
     folder: Path
     """Where isolates keep their sockets and configs, a folder each."""
 
+    posture: Posture
+    """How each process is confined."""
+
     heap_bytes: int = 128 * 1024 * 1024
     """Most JavaScript heap of an isolate."""
+
+    @property
+    def data_bytes(self) -> int:
+        """Most private memory of a process: its base, the heap, and as much again outside it."""
+        return _BASE + 2 * self.heap_bytes
 
 
 def find_workerd(variables: Mapping[str, str]) -> Path:
@@ -222,12 +233,12 @@ const config :Workerd.Config = (
 """.encode()
 
 
-def arguments(runtime: Runtime, listener: int) -> list[str]:
-    """Command line of a process that serves its folder's config on the descriptor `listener`."""
+def arguments(runtime: Runtime) -> list[str]:
+    """Command line of a process that serves its folder's config on descriptor `LISTENER`."""
     return [
         str(runtime.executable),
         "serve",
         "--experimental",
         CONFIG,
-        f"--socket-fd=in={listener}",
+        f"--socket-fd=in={LISTENER}",
     ]

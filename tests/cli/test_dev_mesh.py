@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,14 @@ def test_services_find_each_other() -> None:
     assert found["dispatcher"]["SLUICE_HTTP_LISTEN"] == "127.0.0.1:8787"
     database = found["dispatcher"]["SLUICE_DATABASE_URL"]
     assert database == "sqlite+aiosqlite:////tmp/x/registry.db"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("sandboxed", [True, False])
+def test_sandbox_is_left_out_only_where_there_is_none(service: str, sandboxed: bool) -> None:
+    """The unsafe switch is set for a machine that cannot confine, and for no other."""
+    found = environment(service, {}, replace(SETTINGS, sandboxed=sandboxed))
+    assert found.get("SLUICE_UNSAFE_NO_SANDBOX") == (None if sandboxed else "1")
 
 
 def test_only_outbound_gets_past_the_guard() -> None:

@@ -15,6 +15,7 @@ import pytest_asyncio
 
 from sluice.isolate.pool import PoolConfig
 from sluice.isolate.runner import Runner, RunnerConfig
+from sluice.isolate.sandbox.machine import best
 from sluice.isolate.workerd import Runtime, direct_config, find_workerd, user_config
 from tests.e2e.mesh import Mesh, dispatch_bundle, running
 from tests.e2e.origin import Origin
@@ -42,9 +43,14 @@ def run_folder() -> Iterator[Path]:
 
 
 async def _runner(folder: Path, *, trusted: bool) -> AsyncIterator[Workers]:
+    executable = find_workerd({})
     workers = Workers()
     workers.runner = Runner(
-        RunnerConfig(Runtime(find_workerd({}), folder), PoolConfig(max_isolates=8), wall_time=15),
+        RunnerConfig(
+            Runtime(executable, folder, best(executable, folder)),
+            PoolConfig(max_isolates=8),
+            wall_time=15,
+        ),
         workers.bundle,
         direct_config if trusted else user_config,
         workers.on_subrequest,

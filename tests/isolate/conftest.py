@@ -12,6 +12,7 @@ import pytest
 
 from sluice.isolate.pool import PoolConfig
 from sluice.isolate.runner import Runner, RunnerConfig
+from sluice.isolate.sandbox.machine import best
 from sluice.isolate.workerd import Runtime, direct_config, find_workerd, user_config
 from tests.isolate.workers import MakeWorkers, Workers
 
@@ -28,11 +29,13 @@ def run_folder() -> Iterator[Path]:
 async def make_workers(run_folder: Path) -> AsyncIterator[MakeWorkers]:
     """Makes runners; all are closed at the end, and leave no process and no file."""
     made: list[Workers] = []
+    executable = find_workerd({})
+    posture = best(executable, run_folder)
 
     def make(*, trusted: bool = False, wall_time: float = 10.0, **pool: Any) -> Workers:
         workers = Workers()
         config = RunnerConfig(
-            Runtime(find_workerd({}), run_folder), PoolConfig(**pool), wall_time=wall_time
+            Runtime(executable, run_folder, posture), PoolConfig(**pool), wall_time=wall_time
         )
         config_of = direct_config if trusted else user_config
         workers.runner = Runner(config, workers.bundle, config_of, workers.on_subrequest)

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from sluice.isolate.sandbox import landlock, seccomp
-from sluice.isolate.sandbox.posture import Machine
+from sluice.isolate.sandbox.posture import Machine, Posture, choose
 
 _KILL, _SETGID, _SETUID = 5, 6, 7  # capabilities(7)
 _EVERY_UID = 2**32 - 1
@@ -43,6 +43,11 @@ def survey(executable: Path, folder: Path) -> Machine:
         uids=uids,
         uids_in_bubblewrap=uids or _uids(Path(sys.executable), Path(__file__)),
     )
+
+
+def best(executable: Path, folder: Path) -> Posture:
+    """The best posture here. Raises `ConfigError` where there is none."""
+    return choose("auto", unsafe=False, machine=survey(executable, folder))
 
 
 def find_bubblewrap() -> str | None:
