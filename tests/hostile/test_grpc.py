@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 import pytest
 import pytest_asyncio
+from grpc import StatusCode as Code
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from sluice.mesh.channel import dial
@@ -23,7 +24,6 @@ from sluice.pb import (
 from tests.contract.failure import read_failure
 from tests.e2e.mesh import SERVICES, Mesh
 
-Code = grpc.StatusCode
 ECHO = "export default { async fetch(r, env, ctx) { return Response.json([[...r.headers.keys()], await r.text()]) }, method() { return 'rpc' } }"
 HEAD = http_pb2.HttpRequestHead(method="POST", url="http://echo.test/")
 WORKER = worker_pb2.Worker(dispatch_namespace="production", name="echo")
@@ -52,21 +52,29 @@ async def call(
     mesh: Mesh, service: str, method: str, *messages: bytes, metadata: Any = ()
 ) -> tuple[Code, str]:
     """Code and reason of a call that sends these bytes as its messages."""
-    async with dial(mesh.grpc[service]) as channel:
-        if method.endswith("Stream"):
-            done: Any = channel.stream_stream(method)(iter(messages), metadata=metadata)
-        else:
-            done = channel.unary_stream(method)(messages[0], metadata=metadata)
-        try:
-            async with asyncio.timeout(10):
-                async for _ in done:
-                    pass
-        except grpc.aio.AioRpcError as error:
-            has_details = any(
-                key == "grpc-status-details-bin" for key, _ in error.trailing_metadata() or ()
-            )
-            return error.code(), read_failure(error)[1] if has_details else ""
-        return Code.OK, ""
+    async with dial(mesh.grpc[service]) as channel, asyncio.timeout(20):
+        while True:
+            code, reason = await _call(channel, method, messages, metadata)
+            # grpc.aio loses the status of a call that ends while it still writes to it.
+            if (code, reason) != (Code.INTERNAL, "Internal error from Core"):
+                return code, reason
+
+
+async def _call(
+    channel: grpc.aio.Channel, method: str, messages: tuple[bytes, ...], metadata: Any
+) -> tuple[Code, str]:
+    if method.endswith("Stream"):
+        done: Any = channel.stream_stream(method)(iter(messages), metadata=metadata)
+    else:
+        done = channel.unary_stream(method)(messages[0], metadata=metadata)
+    try:
+        async for _ in done:
+            pass
+    except grpc.aio.AioRpcError as error:
+        keys = {key for key, _ in error.trailing_metadata() or ()}
+        detailed = "grpc-status-details-bin" in keys
+        return error.code(), read_failure(error)[1] if detailed else str(error.details())
+    return Code.OK, ""
 
 
 NO_GRPC = {
