@@ -28,6 +28,9 @@ AFTERLIFE = 30.0
 
 _LISTEN_BACKLOG = 1024
 _LAST_LINES = 20
+_NO_MEMORY = "Unable to allocate "
+"""What tcmalloc prints before it ends the process."""
+
 _DEATH_WAIT = 0.25
 
 OnSubrequest = Callable[["Isolate", Exchange], Awaitable[Response]]
@@ -177,7 +180,8 @@ class Isolate:
         if invocation.fate:
             return invocation.fate
         printed = "\n".join(self._last_lines)
-        if "heap" in printed and ("out of memory" in printed or "limit" in printed):
+        heap_full = "heap" in printed and ("out of memory" in printed or "limit" in printed)
+        if heap_full or self._allocation_failed:
             return SluiceError(Reason.EXCEEDED_MEMORY, "the isolate ran out of memory")
         if not self.answered and self._process_failed:
             return SluiceError(
@@ -199,10 +203,14 @@ class Isolate:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     _process_failed = False
+    _allocation_failed = False
 
     def _is_own_peer(self, peer: Peer) -> bool:
         return peer.pid == self._process.pid
 
     def _on_line(self, line: str) -> None:
         self._last_lines.append(line)
+        if line.startswith(_NO_MEMORY):
+            # More lines follow than are kept: the allocator's account of itself.
+            self._allocation_failed = True
         self._output(line)
