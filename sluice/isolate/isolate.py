@@ -28,9 +28,7 @@ AFTERLIFE = 30.0
 
 _LISTEN_BACKLOG = 1024
 _LAST_LINES = 20
-_NO_MEMORY = "Unable to allocate "
-"""What tcmalloc prints before it ends the process."""
-
+_NO_MEMORY = "Unable to allocate "  # what tcmalloc prints before it ends the process
 _DEATH_WAIT = 0.25
 
 OnSubrequest = Callable[["Isolate", Exchange], Awaitable[Response]]
