@@ -16,7 +16,7 @@ import pytest
 
 from sluice.http1.server import Exchange
 from sluice.isolate import control
-from sluice.isolate.invocation import Invocation
+from sluice.isolate.invocation import Invocation, Limits
 from sluice.pb import worker_pb2
 from sluice.wire.body import Whole
 from sluice.wire.errors import Reason, SluiceError
@@ -190,6 +190,13 @@ async def test_endless_result(trusted: Workers, caller: worker_pb2.Bundle) -> No
     assert made["thrown"]
     assert "32MiB" in made["text"]
     assert taken < 64 << 20
+
+
+async def test_long_bigint(trusted: Workers, caller: worker_pb2.Bundle) -> None:
+    """A number as long as a result may be takes the dispatch Worker no noticeable CPU time."""
+    trusted.answer = answering(b'[["bigint","' + b"9" * 30_000_000 + b'"]]')
+    _, text = await trusted.fetch(caller, limits=Limits(cpu=2))
+    assert json.loads(text) == {"type": "[object BigInt]", "polluted": False}
 
 
 async def test_compressed_result(trusted: Workers, caller: worker_pb2.Bundle) -> None:

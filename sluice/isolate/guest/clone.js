@@ -78,7 +78,7 @@ function nodeOf(value, at) {
     case "undefined":
       return ["undefined"];
     case "bigint":
-      return ["bigint", String(value)];
+      return ["bigint", value.toString(16)];
     case "object":
       return value === null ? null : nodeOfObject(value, at);
     default:
@@ -113,7 +113,9 @@ const MAKERS = new Map(
   Object.entries({
     undefined: () => undefined,
     number: ([text]) => Number(text),
-    bigint: ([text]) => BigInt(text),
+    // In base 16, which is read in linear time: one in base 10 may take its reader seconds.
+    bigint: ([text]) =>
+      text.startsWith("-") ? -BigInt(`0x${text.slice(1)}`) : BigInt(`0x${text}`),
     date: ([time]) => new Date(time ?? NaN),
     regexp: ([source, flags]) => new RegExp(source, flags),
     error: ([name, message]) => new (ERRORS.get(name) ?? Error)(message),
