@@ -40,7 +40,15 @@ class Isolate:
     Tokens are known to one isolate only: one that leaks is of no use in another.
     """
 
-    def __init__(self, version: Version, folder: Path, output: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        version: Version,
+        folder: Path,
+        on_subrequest: OnSubrequest,
+        on_error: Callable[[SluiceError], Response],
+        output: Callable[[str], None],
+        max_message: int,
+    ) -> None:
         self.version = version
         self.in_flight: dict[str, Invocation[Any]] = {}
         self.last_used = time.monotonic()
@@ -49,10 +57,21 @@ class Isolate:
         self._folder = folder
         self._output = output
         self._last_lines: deque[str] = deque(maxlen=_LAST_LINES)
+        self._allocation_failed = False
+        self._process_failed = False
         self._ending: deque[tuple[float, Invocation[Any]]] = deque()
         self._after: dict[str, Invocation[Any]] = {}
         self._cpu_seen = 0.0
         self._cpu_orphaned = 0.0
+        self._client = Client(str(folder / "in.sock"), max_message=max_message)
+        self._egress = Server(
+            lambda exchange: on_subrequest(self, exchange),
+            on_error=on_error,
+            limits=Limits(max_message=max_message),
+            admit=self._is_own_peer,
+        )
+        self._process: ChildProcess
+        self._watch: asyncio.Task[None]
 
     @classmethod
     async def start(
@@ -73,38 +92,26 @@ class Isolate:
         # Nobody guesses this name: what could reach a neighbour's sockets would have to.
         folder = runtime.folder / f"i-{secrets.token_urlsafe(16)}"
         folder.mkdir(mode=0o700)
-        isolate = cls(version, folder, output)
+        isolate = cls(version, folder, on_subrequest, on_error, output, max_message)
         try:
             for name, content in config.items():
                 (folder / name).write_bytes(content)
-            isolate._egress = Server(
-                lambda exchange: on_subrequest(isolate, exchange),
-                on_error=on_error,
-                limits=Limits(max_message=max_message),
-                admit=isolate._is_own_peer,
-            )
-            await isolate._egress.listen_unix(str(folder / workerd.EGRESS_SOCKET))
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-                listener.bind(str(folder / "in.sock"))
-                listener.listen(_LISTEN_BACKLOG)
-                isolate._process = await ChildProcess.start(
-                    launcher,
-                    workerd.arguments(runtime),
-                    folder,
-                    listener,
-                    isolate._on_line,
-                )
+            await isolate._launch(launcher, workerd.arguments(runtime))
         except BaseException:
+            await isolate._egress.close(grace=0)
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        isolate._client = Client(str(folder / "in.sock"), max_message=max_message)
-        isolate._watch = asyncio.create_task(isolate._wait_for_death())
         return isolate
 
-    _egress: Server
-    _process: ChildProcess
-    _client: Client
-    _watch: asyncio.Task[None]
+    async def _launch(self, launcher: Launcher, arguments: list[str]) -> None:
+        await self._egress.listen_unix(str(self._folder / workerd.EGRESS_SOCKET))
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+            listener.bind(str(self._folder / "in.sock"))
+            listener.listen(_LISTEN_BACKLOG)
+            self._process = await ChildProcess.start(
+                launcher, arguments, self._folder, listener, self._on_line
+            )
+        self._watch = asyncio.create_task(self._wait_for_death())
 
     async def send(
         self, invocation: Invocation[Any], request: Request, control: Mapping[str, str]
@@ -199,9 +206,6 @@ class Isolate:
         await self._client.aclose()
         await self._egress.close(grace=0)
         shutil.rmtree(self._folder, ignore_errors=True)
-
-    _process_failed = False
-    _allocation_failed = False
 
     def _is_own_peer(self, peer: Peer) -> bool:
         return peer.pid == self._process.pid
