@@ -12,10 +12,9 @@ from sluice.mesh.env import Address
 from sluice.mesh.tracing import Kind, Span
 from sluice.wire.body import Whole
 from sluice.wire.errors import Reason, SluiceError
-from sluice.wire.headers import Header
+from sluice.wire.headers import HOPS, Header
 from sluice.wire.messages import Request, Response
 
-_HOPS = "x-sluice-hops"
 _TRACE_HEADERS = ("traceparent", "tracestate")
 
 _log = logging.getLogger(__name__)
@@ -45,7 +44,7 @@ class Ingress:
                 raise SluiceError(
                     Reason.NOT_SUPPORTED, f"upgrade to {received.upgrade!r} is not carried"
                 )
-            hops = _hops(received.control.get(_HOPS))
+            hops = _hops(received.control.get(HOPS))
             response = await self._dispatch.dispatch(request, span, hops)
         except SluiceError as error:
             span.fail(error)

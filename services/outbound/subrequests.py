@@ -15,10 +15,8 @@ from sluice.pb import outbound_pb2, worker_pb2
 from sluice.registry.source import BundleSource
 from sluice.wire import params
 from sluice.wire.errors import Reason, SluiceError
+from sluice.wire.headers import HOPS
 from sluice.wire.messages import Request, Response
-
-HOPS = "x-sluice-hops"
-"""Header of each request to a destination: how many times it has left this platform."""
 
 MAX_HOPS = 16
 
@@ -113,15 +111,10 @@ class Subrequests:
                 Reason.LOOP_DETECTED, f"the request has left the platform {hops} times already"
             )
         request.headers.append((HOPS, b"%d" % (hops + 1)))
-        with tracing.start(
-            request.method,
-            Kind.CLIENT,
-            parent,
-            {
-                attributes.HTTP_METHOD: request.method,
-                attributes.URL_FULL: without_query(request.url),
-            },
-        ) as span:
+        said = {attributes.HTTP_METHOD: request.method}
+        with tracing.start(request.method, Kind.CLIENT, parent, said) as span:
+            if span.recording:
+                span.set(attributes.URL_FULL, without_query(request.url))
             try:
                 response = await self._client.send(request)
             except BaseException:

@@ -16,6 +16,9 @@ Header = tuple[str, bytes]
 CONTROL_PREFIX = "x-sluice-"
 """Names of headers between Sluice and its isolates. Dropped from whatever comes from outside."""
 
+HOPS = f"{CONTROL_PREFIX}hops"
+"""On each request to a destination, and back from it: how many times it has left this platform."""
+
 FRAMING = frozenset({"host", "content-length", "transfer-encoding"})
 """Fields that the message's own shape says, and that might contradict it."""
 
