@@ -58,6 +58,7 @@ class Reason(Enum):
     UNAUTHENTICATED = auto()
     NOT_SUPPORTED = auto()
     INTERNAL = auto()
+    PEER_NOT_ALLOWED = auto()
 
     @property
     def code(self) -> GrpcCode:
@@ -117,6 +118,7 @@ _TABLE = {
     Reason.UNAUTHENTICATED: _Row(GrpcCode.UNAUTHENTICATED, 401),
     Reason.NOT_SUPPORTED: _Row(GrpcCode.UNIMPLEMENTED, 501),
     Reason.INTERNAL: _Row(GrpcCode.INTERNAL, 500, ("Error", "internal error")),
+    Reason.PEER_NOT_ALLOWED: _Row(GrpcCode.PERMISSION_DENIED, 500, ("Error", "internal error")),
 }
 
 
