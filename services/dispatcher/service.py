@@ -15,6 +15,7 @@ from sluice.mesh.caller import Caller
 from sluice.mesh.channel import dial
 from sluice.mesh.env import Address
 from sluice.mesh.pair import DISPATCH, INVOKE, OUTBOUND_FETCH
+from sluice.mesh.roles import Role
 from sluice.mesh.served import Served
 from sluice.mesh.server import GrpcServer
 from sluice.pb import registry_pb2_grpc, userworker_pb2_grpc
@@ -39,9 +40,9 @@ class DispatcherService:
         running.push_async_callback(store.aclose)
         directory = Directory(store)
         running.push_async_callback(directory.aclose)
-        userworker_channel = dial(config.userworker)
+        userworker_channel = dial(config.userworker, Role.USERWORKER, config.credentials)
         running.push_async_callback(userworker_channel.close)
-        outbound_channel = dial(config.outbound)
+        outbound_channel = dial(config.outbound, Role.OUTBOUND, config.credentials)
         running.push_async_callback(outbound_channel.close)
         dispatch = Dispatch(
             config.runner,
@@ -60,7 +61,10 @@ class DispatcherService:
             config.api_token,
         )
         server = GrpcServer(
-            config.grpc_listen, allow_plaintext=config.allow_plaintext, max_message=MAX_MESSAGE
+            config.grpc_listen,
+            allow_plaintext=config.allow_plaintext,
+            credentials=config.credentials,
+            max_message=MAX_MESSAGE,
         )
         server.add(DISPATCH.service, Served(DISPATCH, dispatch.serve).add_to)
         server.add(

@@ -12,7 +12,10 @@ from services.outbound.destination import Allowance
 from sluice.isolate import settings
 from sluice.isolate.invocation import Limits
 from sluice.isolate.runner import RunnerConfig
+from sluice.mesh import tls
 from sluice.mesh.env import Address, ConfigError, Environment
+from sluice.mesh.roles import Role
+from sluice.mesh.tls import Credentials
 
 T = TypeVar("T")
 
@@ -30,6 +33,7 @@ class Config:
     allow_address: tuple[Allowance, ...]
     drain_grace: float
     allow_plaintext: bool
+    credentials: Credentials | None
     log_level: str
     warnings: tuple[str, ...]
 
@@ -57,6 +61,7 @@ def read(variables: Mapping[str, str]) -> Config:
         allow_address=_parsed(env, "ALLOW_ADDRESS", Allowance.parse),
         drain_grace=env.duration("DRAIN_GRACE", "30s"),
         allow_plaintext=env.flag("UNSAFE_PLAINTEXT"),
+        credentials=tls.read(env, Role.OUTBOUND),
         log_level=env.text("LOG_LEVEL", "info"),
         warnings=(),
     )

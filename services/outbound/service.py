@@ -11,6 +11,7 @@ from services.outbound.subrequests import Subrequests
 from sluice.mesh.channel import dial
 from sluice.mesh.env import Address
 from sluice.mesh.pair import OUTBOUND_FETCH
+from sluice.mesh.roles import Role
 from sluice.mesh.served import Served
 from sluice.mesh.server import GrpcServer
 from sluice.registry.client import RegistryClient
@@ -27,7 +28,9 @@ class OutboundService:
     async def start(self) -> Address:
         """Start serving. Returns the gRPC address."""
         config, running = self._config, self._running
-        channel = dial(config.registry, max_message=MAX_MESSAGE)
+        channel = dial(
+            config.registry, Role.DISPATCHER, config.credentials, max_message=MAX_MESSAGE
+        )
         running.push_async_callback(channel.close)
         registry = RegistryClient(channel)
         running.push_async_callback(registry.aclose)
@@ -40,7 +43,11 @@ class OutboundService:
         running.push_async_callback(subrequests.runner.aclose)
         await subrequests.runner.try_sandbox()
         subrequests.runner.begin()
-        server = GrpcServer(config.grpc_listen, allow_plaintext=config.allow_plaintext)
+        server = GrpcServer(
+            config.grpc_listen,
+            allow_plaintext=config.allow_plaintext,
+            credentials=config.credentials,
+        )
         server.add(OUTBOUND_FETCH.service, Served(OUTBOUND_FETCH, subrequests.fetch).add_to)
         address = await server.start()
         running.push_async_callback(server.stop, config.drain_grace)

@@ -8,7 +8,10 @@ from dataclasses import dataclass, replace
 from sluice.isolate import settings
 from sluice.isolate.invocation import Limits
 from sluice.isolate.runner import RunnerConfig
+from sluice.mesh import tls
 from sluice.mesh.env import Address, Environment
+from sluice.mesh.roles import Role
+from sluice.mesh.tls import Credentials
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,7 @@ class Config:
     limits: Limits
     drain_grace: float
     allow_plaintext: bool
+    credentials: Credentials | None
     log_level: str
     warnings: tuple[str, ...]
 
@@ -37,6 +41,7 @@ def read(variables: Mapping[str, str]) -> Config:
         limits=settings.limits(env),
         drain_grace=env.duration("DRAIN_GRACE", "30s"),
         allow_plaintext=env.flag("UNSAFE_PLAINTEXT"),
+        credentials=tls.read(env, Role.USERWORKER),
         log_level=env.text("LOG_LEVEL", "info"),
         warnings=(),
     )

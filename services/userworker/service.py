@@ -11,6 +11,7 @@ from sluice.mesh.caller import Caller
 from sluice.mesh.channel import dial
 from sluice.mesh.env import Address
 from sluice.mesh.pair import INVOKE, OUTBOUND_FETCH
+from sluice.mesh.roles import Role
 from sluice.mesh.served import Served
 from sluice.mesh.server import GrpcServer
 from sluice.registry.client import RegistryClient
@@ -27,9 +28,11 @@ class UserWorkerService:
     async def start(self) -> Address:
         """Start serving. Returns the gRPC address."""
         config, running = self._config, self._running
-        registry_channel = dial(config.registry, max_message=MAX_MESSAGE)
+        registry_channel = dial(
+            config.registry, Role.DISPATCHER, config.credentials, max_message=MAX_MESSAGE
+        )
         running.push_async_callback(registry_channel.close)
-        outbound_channel = dial(config.outbound)
+        outbound_channel = dial(config.outbound, Role.OUTBOUND, config.credentials)
         running.push_async_callback(outbound_channel.close)
         registry = RegistryClient(registry_channel)
         running.push_async_callback(registry.aclose)
@@ -42,7 +45,11 @@ class UserWorkerService:
         running.push_async_callback(workers.runner.aclose)
         await workers.runner.try_sandbox()
         workers.runner.begin()
-        server = GrpcServer(config.grpc_listen, allow_plaintext=config.allow_plaintext)
+        server = GrpcServer(
+            config.grpc_listen,
+            allow_plaintext=config.allow_plaintext,
+            credentials=config.credentials,
+        )
         invoke = Served(INVOKE, workers.invoke)
         server.add(INVOKE.service, invoke.add_to, Tail(workers.runner.output).add_to)
         address = await server.start()

@@ -9,6 +9,8 @@ from __future__ import annotations
 import grpc
 
 from sluice.mesh.env import Address
+from sluice.mesh.roles import Role
+from sluice.mesh.tls import Credentials
 
 MAX_MESSAGE = 4 * 1024 * 1024
 """Most bytes of one message, unless a channel and its server are told otherwise. gRPC's default."""
@@ -21,9 +23,25 @@ KEEPALIVE_MS = 30_000
 """How long a connection is quiet before a ping asks whether the peer is still there."""
 
 
-def dial(address: Address, *, max_message: int = MAX_MESSAGE) -> grpc.aio.Channel:
-    """A channel to `address`, in plaintext. It connects at the first call; close it at the end."""
-    return grpc.aio.insecure_channel(str(address), options=_options(max_message))
+def dial(
+    address: Address,
+    role: Role | None = None,
+    credentials: Credentials | None = None,
+    *,
+    max_message: int = MAX_MESSAGE,
+) -> grpc.aio.Channel:
+    """A channel to `address`. It connects at the first call; close it at the end.
+
+    With `credentials` it is mTLS, and the peer's certificate has to be one of `role`, which must be
+    given then; what host it names does not matter. Without, it is plaintext.
+    """
+    options: list[tuple[str, int | str]] = [*_options(max_message)]
+    if credentials is None:
+        return grpc.aio.insecure_channel(str(address), options=options)
+    if role is None:
+        raise ValueError("a peer with a certificate is dialled by its role")
+    options.append(("grpc.ssl_target_name_override", role.dns_name))
+    return grpc.aio.secure_channel(str(address), credentials.for_channel(), options=options)
 
 
 def _options(max_message: int) -> list[tuple[str, int]]:

@@ -14,6 +14,8 @@ from grpc_reflection.v1alpha import reflection
 from sluice.mesh import health
 from sluice.mesh.channel import KEEPALIVE_MS, MAX_MESSAGE, message_options
 from sluice.mesh.env import Address, ConfigError
+from sluice.mesh.roles import GuardedServer
+from sluice.mesh.tls import Credentials
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _UNWIND = 5.0  # seconds that a forced stop has to give back what it holds
@@ -25,18 +27,28 @@ Add = Callable[[grpc.aio.Server], None]
 class GrpcServer:
     """A gRPC server on `address` with health and reflection for every service added to it.
 
-    Raises `ConfigError` for an address that other machines can reach, unless `allow_plaintext`.
+    With `credentials` it takes only peers with a certificate, and each method is called only by
+    the roles that may (`sluice/mesh/roles.py`); health and reflection by every such peer. Without,
+    it is plaintext: `ConfigError` for an address that other machines can reach, unless
+    `allow_plaintext`.
     """
 
     def __init__(
-        self, address: Address, *, allow_plaintext: bool, max_message: int = MAX_MESSAGE
+        self,
+        address: Address,
+        *,
+        allow_plaintext: bool,
+        credentials: Credentials | None = None,
+        max_message: int = MAX_MESSAGE,
     ) -> None:
-        if not (address.is_loopback or allow_plaintext):
+        if not (credentials or address.is_loopback or allow_plaintext):
             raise ConfigError(
                 f"SLUICE_UNSAFE_PLAINTEXT: other machines can reach {address}, and what they send "
-                "would be trusted and not encrypted; listen on loopback, or set it to 1"
+                "would be trusted and not encrypted; set SLUICE_TLS_CERT, listen on loopback, or "
+                "set it to 1"
             )
         self._address = address
+        self._credentials = credentials
         self._options = _options(max_message)
         self._added: list[tuple[str, tuple[Add, ...]]] = []
         self._health = health.Health()
@@ -50,9 +62,10 @@ class GrpcServer:
     async def start(self) -> Address:
         """Listen. Returns the address with the port in use; `ConfigError` where it is taken."""
         server = grpc.aio.server(options=self._options)
+        guarded = GuardedServer(server) if self._credentials else server
         for _, adds in self._added:
             for add in adds:
-                add(server)
+                add(guarded)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = [name for name, _ in self._added]
         reflection.enable_server_reflection(
@@ -82,8 +95,11 @@ class GrpcServer:
             raise
 
     def _bind(self, server: grpc.aio.Server) -> int:
+        address = str(self._address)
         try:
-            return int(server.add_insecure_port(str(self._address)))
+            if self._credentials is not None:
+                return int(server.add_secure_port(address, self._credentials.for_server()))
+            return int(server.add_insecure_port(address))
         except RuntimeError as error:
             raise ConfigError(f"cannot listen on {self._address}: {error}") from error
 
