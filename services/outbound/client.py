@@ -190,13 +190,7 @@ class GuardedClient:
                 raise
 
     def _find_destination(self, scheme: str, authority: str) -> Destination:
-        try:
-            url = URL(f"{scheme}://{authority.lower()}/", encoded=True)
-            host, port = url.raw_host, url.port
-        except ValueError as error:
-            raise SluiceError(Reason.INVALID_REQUEST, f"the URL's host: {error}") from error
-        if not host or port is None:
-            raise SluiceError(Reason.INVALID_REQUEST, "the URL has no host")
+        url, host, port = request_head.origin(scheme, authority)
         loop = asyncio.get_running_loop()
         entry = find(self._connect_to, host, port)
         if entry is None:

@@ -6,6 +6,7 @@ import logging
 import time
 from urllib.parse import urlsplit
 
+from services.outbound.policy import Decision, Result
 from sluice.mesh import attributes, logs
 from sluice.pb import outbound_pb2
 from sluice.wire.body import Watched
@@ -20,7 +21,10 @@ ANSWER = "answer"
 """The Outbound Worker answered it without a request of its own."""
 
 DENY = "deny"
-"""It was refused, by the guard or for a limit."""
+"""It was refused, by an egress policy, by the guard or for a limit."""
+
+REPORT = "report"
+"""It was let through, though an egress policy in mode `report` is against it."""
 
 _DENIALS = {Reason.DESTINATION_PROHIBITED, Reason.LOOP_DETECTED, Reason.EXCEEDED_SUBREQUESTS}
 
@@ -59,6 +63,18 @@ class EgressLine:
         self._sent = Watched(request.body)
         request.body = self._sent
         self.decision = ALLOW
+        self._policy: str | None = None
+
+    def judged(self, decision: Decision) -> None:
+        """Note what the egress policies say."""
+        self._policy = decision.reason
+        if decision.result is Result.REPORT:
+            self.decision = REPORT
+
+    def answered(self) -> None:
+        """Note that the Outbound Worker answered without a request of its own."""
+        if self.decision == ALLOW:
+            self.decision = ANSWER
 
     def response(self, response: Response) -> Response:
         """The response, whose end writes the line."""
@@ -93,6 +109,7 @@ class EgressLine:
                 attributes.URL: without_query(self._request.url),
                 attributes.DECISION: self.decision,
                 attributes.REASON: reason or _reason_of(body),
+                attributes.POLICY: self._policy,
                 attributes.STATUS: status,
                 attributes.BYTES_SENT: body.sent
                 if isinstance(body, WatchedSocket)

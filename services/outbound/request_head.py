@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from yarl import URL
+
 from sluice.wire import headers as header_list
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request
@@ -46,6 +48,36 @@ def locate(url: str) -> Location:
     elif target[0] == "?":
         target = f"/{target}"
     return Location(scheme.lower(), authority, target)
+
+
+class Origin(NamedTuple):
+    """Where a URL's requests go."""
+
+    url: URL
+    host: str
+    """Lower case, IPv6 without brackets."""
+    port: int
+
+
+def origin(scheme: str, authority: str) -> Origin:
+    """The origin that parts of a `Location` name. Raises `INVALID_REQUEST`.
+
+    The one reading of a host: the client connects to it, and the egress policy judges it.
+    """
+    try:
+        url = URL(f"{scheme}://{authority.lower()}/", encoded=True)
+        host, port = url.raw_host, url.port
+    except ValueError as error:
+        raise SluiceError(Reason.INVALID_REQUEST, f"the URL's host: {error}") from error
+    if not host or port is None:
+        raise SluiceError(Reason.INVALID_REQUEST, "the URL has no host")
+    return Origin(url, host, port)
+
+
+def host_of(url: str) -> str:
+    """The host that a request for `url` is sent to. Raises `INVALID_REQUEST`."""
+    location = locate(url)
+    return origin(location.scheme, location.authority).host
 
 
 def head(request: Request, location: Location, framing: bytes) -> bytes:

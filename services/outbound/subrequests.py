@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from services.outbound import policy
 from services.outbound.client import GuardedClient
-from services.outbound.egress_log import ANSWER, FETCH, SUBREQUEST, EgressLine, without_query
+from services.outbound.egress_log import FETCH, SUBREQUEST, EgressLine, without_query
+from services.outbound.policy import Result
 from sluice.http1.server import Exchange
 from sluice.isolate import control
 from sluice.isolate.invocation import Invocation, Limits
@@ -41,6 +43,7 @@ class Subrequests:
         params.check(subrequest.outbound.params, name="subrequest.outbound.params")
         line = EgressLine(SUBREQUEST, subrequest, request, span.trace_id)
         try:
+            _obey_policy(subrequest.outbound, request, line)
             if subrequest.outbound.service:
                 response = await self._run(subrequest, request, span, line)
             else:
@@ -75,7 +78,7 @@ class Subrequests:
             said[control.ENV] = control.encode(env)
         response = await self.runner.invoke(invocation, request, said)
         if invocation.subrequests == 0:
-            line.decision = ANSWER
+            line.answered()
         return response
 
     async def _outbound_worker(self, outbound: worker_pb2.OutboundBinding) -> worker_pb2.Worker:
@@ -122,3 +125,13 @@ class Subrequests:
                 raise
             span.set(attributes.HTTP_STATUS, response.status)
         return response
+
+
+def _obey_policy(outbound: worker_pb2.OutboundBinding, request: Request, line: EgressLine) -> None:
+    """Raise `DESTINATION_PROHIBITED` where an egress policy refuses the request's host."""
+    decision = policy.judge(outbound, request.url)
+    if decision is None:
+        return
+    line.judged(decision)
+    if decision.result is Result.DENY:
+        raise policy.refusal(request.url)

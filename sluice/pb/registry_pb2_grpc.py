@@ -54,6 +54,11 @@ class RegistryServiceStub:
                 request_serializer=sluice_dot_v1_dot_registry__pb2.ListNamespacesRequest.SerializeToString,
                 response_deserializer=sluice_dot_v1_dot_registry__pb2.ListNamespacesResponse.FromString,
                 _registered_method=True)
+        self.UpdateNamespace = channel.unary_unary(
+                '/sluice.v1.RegistryService/UpdateNamespace',
+                request_serializer=sluice_dot_v1_dot_registry__pb2.UpdateNamespaceRequest.SerializeToString,
+                response_deserializer=sluice_dot_v1_dot_registry__pb2.UpdateNamespaceResponse.FromString,
+                _registered_method=True)
         self.DeleteNamespace = channel.unary_unary(
                 '/sluice.v1.RegistryService/DeleteNamespace',
                 request_serializer=sluice_dot_v1_dot_registry__pb2.DeleteNamespaceRequest.SerializeToString,
@@ -130,6 +135,14 @@ class RegistryServiceServicer:
 
     def ListNamespaces(self, request, context):
         """Lists the dispatch namespaces by name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateNamespace(self, request, context):
+        """Replaces the egress policy of a dispatch namespace. It holds from the next request on. Fails with
+        `NAMESPACE_NOT_FOUND`, or `INVALID_REQUEST` for a policy that cannot be read.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -224,6 +237,11 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.ListNamespaces,
                     request_deserializer=sluice_dot_v1_dot_registry__pb2.ListNamespacesRequest.FromString,
                     response_serializer=sluice_dot_v1_dot_registry__pb2.ListNamespacesResponse.SerializeToString,
+            ),
+            'UpdateNamespace': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateNamespace,
+                    request_deserializer=sluice_dot_v1_dot_registry__pb2.UpdateNamespaceRequest.FromString,
+                    response_serializer=sluice_dot_v1_dot_registry__pb2.UpdateNamespaceResponse.SerializeToString,
             ),
             'DeleteNamespace': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteNamespace,
@@ -362,6 +380,33 @@ class RegistryService:
             '/sluice.v1.RegistryService/ListNamespaces',
             sluice_dot_v1_dot_registry__pb2.ListNamespacesRequest.SerializeToString,
             sluice_dot_v1_dot_registry__pb2.ListNamespacesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateNamespace(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sluice.v1.RegistryService/UpdateNamespace',
+            sluice_dot_v1_dot_registry__pb2.UpdateNamespaceRequest.SerializeToString,
+            sluice_dot_v1_dot_registry__pb2.UpdateNamespaceResponse.FromString,
             options,
             channel_credentials,
             insecure,

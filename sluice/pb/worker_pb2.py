@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16sluice/v1/worker.proto\x12\tsluice.v1\x1a\x1cgoogle/protobuf/struct.proto\"B\n\x06Worker\x12\x1a\n\x12\x64ispatch_namespace\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\"R\n\x06Limits\x12\x13\n\x06\x63pu_ms\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x18\n\x0bsubrequests\x18\x02 \x01(\rH\x01\x88\x01\x01\x42\t\n\x07_cpu_msB\x0e\n\x0c_subrequests\"[\n\x0fOutboundBinding\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\'\n\x06params\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\"\xe7\x02\n\x06\x42undle\x12\x13\n\x0bmain_module\x18\x01 \x01(\t\x12\"\n\x07modules\x18\x02 \x03(\x0b\x32\x11.sluice.v1.Module\x12\x1a\n\x12\x63ompatibility_date\x18\x03 \x01(\t\x12\x1b\n\x13\x63ompatibility_flags\x18\x04 \x03(\t\x12%\n\x04vars\x18\x05 \x01(\x0b\x32\x17.google.protobuf.Struct\x12/\n\x07secrets\x18\x06 \x03(\x0b\x32\x1e.sluice.v1.Bundle.SecretsEntry\x12@\n\x13\x64ispatch_namespaces\x18\x07 \x03(\x0b\x32#.sluice.v1.DispatchNamespaceBinding\x12!\n\x06limits\x18\x08 \x01(\x0b\x32\x11.sluice.v1.Limits\x1a.\n\x0cSecretsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xfa\x01\n\x06Module\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x04kind\x18\x02 \x01(\x0e\x32\x16.sluice.v1.Module.Kind\x12\x0f\n\x07\x63ontent\x18\x03 \x01(\x0c\"\xaa\x01\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x12\n\x0eKIND_ES_MODULE\x10\x01\x12\x17\n\x13KIND_SERVICE_WORKER\x10\x02\x12\x12\n\x0eKIND_COMMON_JS\x10\x03\x12\r\n\tKIND_TEXT\x10\x04\x12\r\n\tKIND_DATA\x10\x05\x12\r\n\tKIND_JSON\x10\x06\x12\r\n\tKIND_WASM\x10\x07\x12\x0f\n\x0bKIND_PYTHON\x10\x08\"~\n\x18\x44ispatchNamespaceBinding\x12\x0f\n\x07\x62inding\x18\x01 \x01(\t\x12\x1a\n\x12\x64ispatch_namespace\x18\x02 \x01(\t\x12\x18\n\x10outbound_service\x18\x03 \x01(\t\x12\x1b\n\x13outbound_parameters\x18\x04 \x03(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16sluice/v1/worker.proto\x12\tsluice.v1\x1a\x1cgoogle/protobuf/struct.proto\"B\n\x06Worker\x12\x1a\n\x12\x64ispatch_namespace\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\"R\n\x06Limits\x12\x13\n\x06\x63pu_ms\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x18\n\x0bsubrequests\x18\x02 \x01(\rH\x01\x88\x01\x01\x42\t\n\x07_cpu_msB\x0e\n\x0c_subrequests\"\xbd\x01\n\x0c\x45gressPolicy\x12*\n\x04mode\x18\x01 \x01(\x0e\x32\x1c.sluice.v1.EgressPolicy.Mode\x12*\n\rallowed_hosts\x18\x02 \x01(\x0b\x32\x13.sluice.v1.HostList\x12\x14\n\x0c\x64\x65nied_hosts\x18\x03 \x03(\t\"?\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\x10\n\x0cMODE_ENFORCE\x10\x01\x12\x0f\n\x0bMODE_REPORT\x10\x02\"\x1c\n\x08HostList\x12\x10\n\x08patterns\x18\x01 \x03(\t\"\xbf\x01\n\x0fOutboundBinding\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\'\n\x06params\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x31\n\x10namespace_egress\x18\x04 \x01(\x0b\x32\x17.sluice.v1.EgressPolicy\x12/\n\x0e\x62inding_egress\x18\x05 \x01(\x0b\x32\x17.sluice.v1.EgressPolicy\"\xe7\x02\n\x06\x42undle\x12\x13\n\x0bmain_module\x18\x01 \x01(\t\x12\"\n\x07modules\x18\x02 \x03(\x0b\x32\x11.sluice.v1.Module\x12\x1a\n\x12\x63ompatibility_date\x18\x03 \x01(\t\x12\x1b\n\x13\x63ompatibility_flags\x18\x04 \x03(\t\x12%\n\x04vars\x18\x05 \x01(\x0b\x32\x17.google.protobuf.Struct\x12/\n\x07secrets\x18\x06 \x03(\x0b\x32\x1e.sluice.v1.Bundle.SecretsEntry\x12@\n\x13\x64ispatch_namespaces\x18\x07 \x03(\x0b\x32#.sluice.v1.DispatchNamespaceBinding\x12!\n\x06limits\x18\x08 \x01(\x0b\x32\x11.sluice.v1.Limits\x1a.\n\x0cSecretsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xfa\x01\n\x06Module\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x04kind\x18\x02 \x01(\x0e\x32\x16.sluice.v1.Module.Kind\x12\x0f\n\x07\x63ontent\x18\x03 \x01(\x0c\"\xaa\x01\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x12\n\x0eKIND_ES_MODULE\x10\x01\x12\x17\n\x13KIND_SERVICE_WORKER\x10\x02\x12\x12\n\x0eKIND_COMMON_JS\x10\x03\x12\r\n\tKIND_TEXT\x10\x04\x12\r\n\tKIND_DATA\x10\x05\x12\r\n\tKIND_JSON\x10\x06\x12\r\n\tKIND_WASM\x10\x07\x12\x0f\n\x0bKIND_PYTHON\x10\x08\"\xa7\x01\n\x18\x44ispatchNamespaceBinding\x12\x0f\n\x07\x62inding\x18\x01 \x01(\t\x12\x1a\n\x12\x64ispatch_namespace\x18\x02 \x01(\t\x12\x18\n\x10outbound_service\x18\x03 \x01(\t\x12\x1b\n\x13outbound_parameters\x18\x04 \x03(\t\x12\'\n\x06\x65gress\x18\x05 \x01(\x0b\x32\x17.sluice.v1.EgressPolicyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,16 +38,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WORKER']._serialized_end=133
   _globals['_LIMITS']._serialized_start=135
   _globals['_LIMITS']._serialized_end=217
-  _globals['_OUTBOUNDBINDING']._serialized_start=219
-  _globals['_OUTBOUNDBINDING']._serialized_end=310
-  _globals['_BUNDLE']._serialized_start=313
-  _globals['_BUNDLE']._serialized_end=672
-  _globals['_BUNDLE_SECRETSENTRY']._serialized_start=626
-  _globals['_BUNDLE_SECRETSENTRY']._serialized_end=672
-  _globals['_MODULE']._serialized_start=675
-  _globals['_MODULE']._serialized_end=925
-  _globals['_MODULE_KIND']._serialized_start=755
-  _globals['_MODULE_KIND']._serialized_end=925
-  _globals['_DISPATCHNAMESPACEBINDING']._serialized_start=927
-  _globals['_DISPATCHNAMESPACEBINDING']._serialized_end=1053
+  _globals['_EGRESSPOLICY']._serialized_start=220
+  _globals['_EGRESSPOLICY']._serialized_end=409
+  _globals['_EGRESSPOLICY_MODE']._serialized_start=346
+  _globals['_EGRESSPOLICY_MODE']._serialized_end=409
+  _globals['_HOSTLIST']._serialized_start=411
+  _globals['_HOSTLIST']._serialized_end=439
+  _globals['_OUTBOUNDBINDING']._serialized_start=442
+  _globals['_OUTBOUNDBINDING']._serialized_end=633
+  _globals['_BUNDLE']._serialized_start=636
+  _globals['_BUNDLE']._serialized_end=995
+  _globals['_BUNDLE_SECRETSENTRY']._serialized_start=949
+  _globals['_BUNDLE_SECRETSENTRY']._serialized_end=995
+  _globals['_MODULE']._serialized_start=998
+  _globals['_MODULE']._serialized_end=1248
+  _globals['_MODULE_KIND']._serialized_start=1078
+  _globals['_MODULE_KIND']._serialized_end=1248
+  _globals['_DISPATCHNAMESPACEBINDING']._serialized_start=1251
+  _globals['_DISPATCHNAMESPACEBINDING']._serialized_end=1418
 # @@protoc_insertion_point(module_scope)

@@ -26,15 +26,43 @@ class Limits(_message.Message):
     subrequests: int
     def __init__(self, cpu_ms: _Optional[int] = ..., subrequests: _Optional[int] = ...) -> None: ...
 
+class EgressPolicy(_message.Message):
+    __slots__ = ("mode", "allowed_hosts", "denied_hosts")
+    class Mode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        MODE_UNSPECIFIED: _ClassVar[EgressPolicy.Mode]
+        MODE_ENFORCE: _ClassVar[EgressPolicy.Mode]
+        MODE_REPORT: _ClassVar[EgressPolicy.Mode]
+    MODE_UNSPECIFIED: EgressPolicy.Mode
+    MODE_ENFORCE: EgressPolicy.Mode
+    MODE_REPORT: EgressPolicy.Mode
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    ALLOWED_HOSTS_FIELD_NUMBER: _ClassVar[int]
+    DENIED_HOSTS_FIELD_NUMBER: _ClassVar[int]
+    mode: EgressPolicy.Mode
+    allowed_hosts: HostList
+    denied_hosts: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, mode: _Optional[_Union[EgressPolicy.Mode, str]] = ..., allowed_hosts: _Optional[_Union[HostList, _Mapping]] = ..., denied_hosts: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class HostList(_message.Message):
+    __slots__ = ("patterns",)
+    PATTERNS_FIELD_NUMBER: _ClassVar[int]
+    patterns: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, patterns: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class OutboundBinding(_message.Message):
-    __slots__ = ("service", "digest", "params")
+    __slots__ = ("service", "digest", "params", "namespace_egress", "binding_egress")
     SERVICE_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     PARAMS_FIELD_NUMBER: _ClassVar[int]
+    NAMESPACE_EGRESS_FIELD_NUMBER: _ClassVar[int]
+    BINDING_EGRESS_FIELD_NUMBER: _ClassVar[int]
     service: str
     digest: str
     params: _struct_pb2.Struct
-    def __init__(self, service: _Optional[str] = ..., digest: _Optional[str] = ..., params: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
+    namespace_egress: EgressPolicy
+    binding_egress: EgressPolicy
+    def __init__(self, service: _Optional[str] = ..., digest: _Optional[str] = ..., params: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., namespace_egress: _Optional[_Union[EgressPolicy, _Mapping]] = ..., binding_egress: _Optional[_Union[EgressPolicy, _Mapping]] = ...) -> None: ...
 
 class Bundle(_message.Message):
     __slots__ = ("main_module", "modules", "compatibility_date", "compatibility_flags", "vars", "secrets", "dispatch_namespaces", "limits")
@@ -94,13 +122,15 @@ class Module(_message.Message):
     def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[Module.Kind, str]] = ..., content: _Optional[bytes] = ...) -> None: ...
 
 class DispatchNamespaceBinding(_message.Message):
-    __slots__ = ("binding", "dispatch_namespace", "outbound_service", "outbound_parameters")
+    __slots__ = ("binding", "dispatch_namespace", "outbound_service", "outbound_parameters", "egress")
     BINDING_FIELD_NUMBER: _ClassVar[int]
     DISPATCH_NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     OUTBOUND_SERVICE_FIELD_NUMBER: _ClassVar[int]
     OUTBOUND_PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    EGRESS_FIELD_NUMBER: _ClassVar[int]
     binding: str
     dispatch_namespace: str
     outbound_service: str
     outbound_parameters: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, binding: _Optional[str] = ..., dispatch_namespace: _Optional[str] = ..., outbound_service: _Optional[str] = ..., outbound_parameters: _Optional[_Iterable[str]] = ...) -> None: ...
+    egress: EgressPolicy
+    def __init__(self, binding: _Optional[str] = ..., dispatch_namespace: _Optional[str] = ..., outbound_service: _Optional[str] = ..., outbound_parameters: _Optional[_Iterable[str]] = ..., egress: _Optional[_Union[EgressPolicy, _Mapping]] = ...) -> None: ...

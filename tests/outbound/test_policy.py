@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from services.outbound import policy
+from services.outbound.policy import Decision, Result
+from sluice.pb.worker_pb2 import EgressPolicy, HostList, OutboundBinding
+from sluice.wire.errors import Reason, SluiceError
+
+ALLOW, REPORT, DENY = Result.ALLOW, Result.REPORT, Result.DENY
+
+
+def lists(
+    allowed: list[str] | None = None, denied: list[str] | None = None, *, report: bool = False
+) -> EgressPolicy:
+    """A policy."""
+    return EgressPolicy(
+        mode=EgressPolicy.MODE_REPORT if report else EgressPolicy.MODE_ENFORCE,
+        allowed_hosts=None if allowed is None else HostList(patterns=allowed),
+        denied_hosts=denied,
+    )
+
+
+EVIL = ["evil.example", "*.evil.example"]
+ONE = [
+    (lists(denied=EVIL), "https://api.example.com/", ALLOW, "deniedHosts: no match"),
+    (lists(denied=EVIL), "https://evil.example/", DENY, "deniedHosts: evil.example"),
+    (lists(denied=EVIL), "https://a.evil.example/", DENY, "deniedHosts: *.evil.example"),
+    (lists(denied=EVIL), "https://evil.example:8443/x", DENY, "deniedHosts: evil.example"),
+    (lists(["*.example"]), "https://api.example/", ALLOW, "allowedHosts: *.example"),
+    (lists(["*.example"]), "https://example.com/", DENY, "allowedHosts: no match"),
+    # An address is no way past the names.
+    (lists(["*.example"]), "https://93.184.215.14/", DENY, "allowedHosts: no match"),
+    # Set, though empty: nothing may be reached.
+    (lists([]), "https://example.com/", DENY, "allowedHosts: no match"),
+    # Denied beats allowed, however exact the other is.
+    (
+        lists(["a.evil.example"], EVIL),
+        "http://a.evil.example/",
+        DENY,
+        "deniedHosts: *.evil.example",
+    ),
+    (lists(["*"], EVIL), "http://example.com/", ALLOW, "allowedHosts: *"),
+    # A policy without lists refuses nothing.
+    (lists(), "http://example.com/", ALLOW, "deniedHosts: no match"),
+    (lists(denied=EVIL, report=True), "http://evil.example/", REPORT, "deniedHosts: evil.example"),
+    (lists([], report=True), "http://example.com/", REPORT, "allowedHosts: no match"),
+    (lists(denied=EVIL, report=True), "http://example.com/", ALLOW, "deniedHosts: no match"),
+    # CIDR is for addresses.
+    (lists(denied=["0.0.0.0/0"]), "http://0x7f.1/", DENY, "deniedHosts: 0.0.0.0/0"),
+    (lists(denied=["0.0.0.0/0"]), "http://example.com/", ALLOW, "deniedHosts: no match"),
+    (lists(denied=["2001:db8::/32"]), "http://[2001:DB8::1]/", DENY, "deniedHosts: 2001:db8::/32"),
+]
+
+
+@pytest.mark.parametrize(("rules", "url", "result", "reason"), ONE)
+@pytest.mark.parametrize("whose", ["namespace", "binding"])
+def test_one_policy(whose: str, rules: EgressPolicy, url: str, result: Result, reason: str) -> None:
+    """A policy decides by its lists, and says which of its patterns it was."""
+    outbound = OutboundBinding()
+    getattr(outbound, f"{whose}_egress").CopyFrom(rules)
+    assert policy.judge(outbound, url) == Decision(result, f"{whose} {reason}")
+
+
+BOTH = [
+    # A host has to pass both, whichever refuses it.
+    (lists(denied=EVIL), lists(["*"]), DENY, "namespace deniedHosts: evil.example"),
+    (lists(["*"]), lists(denied=EVIL), DENY, "binding deniedHosts: evil.example"),
+    (
+        lists(denied=EVIL),
+        lists([]),
+        DENY,
+        "namespace deniedHosts: evil.example; binding allowedHosts: no match",
+    ),
+    # Neither can lift what the other says.
+    (lists(["evil.example"]), lists([]), DENY, "binding allowedHosts: no match"),
+    (lists([]), lists(["evil.example"]), DENY, "namespace allowedHosts: no match"),
+    # One that reports does not soften one that enforces, and is heard where both let through.
+    (lists([], report=True), lists(denied=EVIL), DENY, "binding deniedHosts: evil.example"),
+    (lists(["*"]), lists([], report=True), REPORT, "binding allowedHosts: no match"),
+    (
+        lists(["*"]),
+        lists(denied=["*.test"]),
+        ALLOW,
+        "namespace allowedHosts: *; binding deniedHosts: no match",
+    ),
+]
+
+
+@pytest.mark.parametrize(("namespace", "binding", "result", "reason"), BOTH)
+def test_both_policies(
+    namespace: EgressPolicy, binding: EgressPolicy, result: Result, reason: str
+) -> None:
+    """Of two policies the stricter holds, and the reason is that of whoever said so."""
+    outbound = OutboundBinding(namespace_egress=namespace, binding_egress=binding)
+    assert policy.judge(outbound, "http://evil.example/") == Decision(result, reason)
+
+
+def test_no_policy() -> None:
+    """Where no policy is set there is nothing to judge, not even the URL."""
+    assert policy.judge(OutboundBinding(), "no URL") is None
+
+
+@pytest.mark.parametrize(
+    ("outbound", "url", "says"),
+    [
+        ({"binding_egress": lists()}, "http://a.test\\@b.test/", "not absolute"),
+        ({"binding_egress": lists()}, "http://[::1/", "host"),
+        (
+            {"binding_egress": lists(denied=["a:1"])},
+            "http://a.test/",
+            r"subrequest.outbound.binding_egress.denied_hosts\[0\]: 'a:1'",
+        ),
+        (
+            {"namespace_egress": lists([""])},
+            "http://a.test/",
+            r"subrequest.outbound.namespace_egress.allowed_hosts.patterns\[0\]",
+        ),
+    ],
+)
+def test_what_cannot_be_read_is_refused(outbound: dict[str, Any], url: str, says: str) -> None:
+    """A host or a policy that cannot be read is refused, not let through."""
+    with pytest.raises(SluiceError, match=says) as raised:
+        policy.judge(OutboundBinding(**outbound), url)
+    assert raised.value.reason is Reason.INVALID_REQUEST
+
+
+def test_refusal_names_the_host_alone() -> None:
+    """What the Worker sees has the host, and nothing of the lists."""
+    error = policy.refusal("https://Evil.Example:8443/path?query")
+    assert error.reason is Reason.DESTINATION_PROHIBITED
+    assert error.message == "evil.example is prohibited as a destination by the platform's policy"
+    assert error.metadata == {"host": "evil.example"}
