@@ -9,8 +9,11 @@ from typing import Any, TypeVar
 
 import click
 
+from sluice.cli.failure import Failure
 from sluice.cli.remote_registry import RemoteRegistry, ask
-from sluice.mesh.env import Address, ConfigError, Environment
+from sluice.mesh import tls
+from sluice.mesh.env import PREFIX, Address, ConfigError, Environment
+from sluice.mesh.tls import Credentials
 from sluice.pb import worker_pb2
 
 T = TypeVar("T")
@@ -36,18 +39,48 @@ class AddressType(click.ParamType[Address]):
 
 @dataclass(frozen=True)
 class Dispatcher:
-    """Where the dispatcher is, and the token that its management API wants."""
+    """Where the dispatcher is, and what it wants of who manages it."""
 
     address: Address
     token: str | None
+    credentials: Credentials | None
 
     def ask(self, call: Callable[[RemoteRegistry], Awaitable[T]]) -> T:
         """Make calls to its registry."""
-        return ask(self.address, self.token, call)
+        return ask(self.address, self.token, self.credentials, call)
+
+
+def tls_options(command: Command) -> Command:
+    """Add `--tls-cert`, `--tls-key` and `--tls-ca`, which the command gets as `credentials`."""
+
+    @_file_option("cert", "Certificate for mTLS, of a role that may call (PEM).")
+    @_file_option("key", "Its key (PEM).")
+    @_file_option("ca", "CA that services' certificates are verified by (PEM).")
+    @functools.wraps(command)
+    def with_credentials(tls_cert: str, tls_key: str, tls_ca: str, **arguments: Any) -> Any:
+        paths = zip(tls.VARIABLES, (tls_cert, tls_key, tls_ca), strict=True)
+        try:
+            credentials = tls.read(Environment({PREFIX + name: path for name, path in paths}))
+        except ConfigError as error:
+            raise Failure(str(error)) from error
+        return command(credentials=credentials, **arguments)
+
+    return with_credentials  # type: ignore[return-value]  # click reads the options off the wrapper
+
+
+def _file_option(name: str, text: str) -> Callable[[Command], Command]:
+    return click.option(
+        f"--tls-{name}",
+        metavar="FILE",
+        default="",
+        envvar=f"SLUICE_TLS_{name.upper()}",
+        show_envvar=True,
+        help=text,
+    )
 
 
 def dispatcher_options(command: Command) -> Command:
-    """Add `--dispatcher` and `--token`. The command gets both as its argument `dispatcher`."""
+    """Add options that say which dispatcher. The command gets them as its `dispatcher`."""
 
     @click.option(
         "--dispatcher",
@@ -64,9 +97,12 @@ def dispatcher_options(command: Command) -> Command:
         show_envvar=True,
         help="Management token, where the dispatcher wants one.",
     )
+    @tls_options
     @functools.wraps(command)
-    def with_dispatcher(dispatcher: Address, token: str | None, **arguments: Any) -> Any:
-        return command(dispatcher=Dispatcher(dispatcher, token), **arguments)
+    def with_dispatcher(
+        dispatcher: Address, token: str | None, credentials: Credentials | None, **arguments: Any
+    ) -> Any:
+        return command(dispatcher=Dispatcher(dispatcher, token, credentials), **arguments)
 
     return with_dispatcher  # type: ignore[return-value]  # click reads the options off the wrapper
 

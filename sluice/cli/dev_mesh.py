@@ -14,7 +14,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from sluice.bundle.config import ConfigError
 from sluice.mesh import channel
-from sluice.mesh.env import Address
+from sluice.mesh.env import PREFIX, Address
+from sluice.mesh.tls import VARIABLES
 
 HOST = "127.0.0.1"
 
@@ -25,7 +26,11 @@ START = 20.0
 
 _INHERITED = ("HOME", "LANG", "PATH", "PYTHONPATH", "SSL_CERT_DIR", "SSL_CERT_FILE", "TMPDIR", "TZ")
 _INHERITED_PREFIXES = ("LC_", "OTEL_", "SLUICE_")
-_FOR_THE_COMMAND = ("SLUICE_DISPATCHER", "SLUICE_USERWORKER")
+_FOR_THE_COMMAND = (
+    "SLUICE_DISPATCHER",
+    "SLUICE_USERWORKER",
+    *(PREFIX + name for name in VARIABLES),
+)
 _TOKEN = "SLUICE_API_TOKEN"  # noqa: S105 # the name of a variable
 _DRAIN_GRACE = "2s"
 

@@ -11,11 +11,13 @@ from typing import Any, BinaryIO
 
 import click
 
-from sluice.cli.connection import AddressType, example
+from sluice.cli.connection import AddressType, example, tls_options
 from sluice.mesh import channel, tracing
 from sluice.mesh.caller import Caller
 from sluice.mesh.env import Address
 from sluice.mesh.pair import INVOKE
+from sluice.mesh.roles import Role
+from sluice.mesh.tls import Credentials
 from sluice.pb import userworker_pb2, worker_pb2
 from sluice.wire import headers as header_list
 from sluice.wire import messages, params
@@ -55,6 +57,7 @@ HTTP_ERROR = 22
     show_envvar=True,
     help="gRPC address of the userworker service.",
 )
+@tls_options
 def invoke(
     worker: str,
     url: str,
@@ -68,11 +71,13 @@ def invoke(
     limit_cpu_ms: int | None,
     limit_subrequests: int | None,
     userworker: Address,
+    credentials: Credentials | None,
 ) -> None:
     """Send one request to one user Worker.
 
     It goes to the userworker service, past the dispatch Worker, so limits and Outbound Worker are
-    those given here. Prints the body. Exits with 22 for a response of 400 or above, and with 1 for
+    those given here. With mTLS that is the dispatcher's to do, so it takes the dispatcher's
+    certificate. Prints the body. Exits with 22 for a response of 400 or above, and with 1 for
     none.
     """
     if pairs and not outbound:
@@ -85,7 +90,7 @@ def invoke(
         limits=worker_pb2.Limits(cpu_ms=limit_cpu_ms, subrequests=limit_subrequests),
     )
     request = _request(method, url, headers, data)
-    status = asyncio.run(_exchange(userworker, request, invocation, include, max_time))
+    status = asyncio.run(_exchange(userworker, credentials, request, invocation, include, max_time))
     click.get_current_context().exit(HTTP_ERROR if status >= HTTPStatus.BAD_REQUEST else 0)
 
 
@@ -139,6 +144,7 @@ def _data(data: str) -> bytes:
 
 async def _exchange(
     address: Address,
+    credentials: Credentials | None,
     request: Request,
     invocation: userworker_pb2.Invocation,
     include: bool,
@@ -146,7 +152,7 @@ async def _exchange(
 ) -> int:
     """Send the request, print the response, return its status."""
     service = f"the userworker service at {address}"
-    async with channel.dial(address) as connection:
+    async with channel.dial(address, Role.USERWORKER, credentials) as connection:
         caller = Caller(INVOKE, connection, service)
         try:
             async with asyncio.timeout(max_time):

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from sluice.bundle.config import ConfigError
+from sluice.cli.certs import certs
 from sluice.cli.connection import example
 from sluice.cli.deploy import deploy
 from sluice.cli.dev import dev
@@ -45,6 +46,7 @@ def main() -> None:
     """Sluice: Workers for Platforms with Outbound Workers, on your own machines."""
 
 
+main.add_command(certs)
 main.add_command(dev)
 main.add_command(deploy)
 main.add_command(invoke)

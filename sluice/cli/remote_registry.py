@@ -11,6 +11,8 @@ import grpc.aio
 
 from sluice.mesh import channel, errors
 from sluice.mesh.env import Address
+from sluice.mesh.roles import Role
+from sluice.mesh.tls import Credentials
 from sluice.pb import registry_pb2, registry_pb2_grpc, worker_pb2
 from sluice.registry.source import MAX_MESSAGE
 from sluice.wire.errors import Reason, SluiceError
@@ -28,12 +30,17 @@ class RemoteRegistry:
     """
 
     def __init__(
-        self, address: Address, token: str | None = None, *, patient: bool = False
+        self,
+        address: Address,
+        token: str | None = None,
+        credentials: Credentials | None = None,
+        *,
+        patient: bool = False,
     ) -> None:
         self.address = address
         self._patient = patient
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
-        self._channel = channel.dial(address, max_message=MAX_MESSAGE)
+        self._channel = channel.dial(address, Role.DISPATCHER, credentials, max_message=MAX_MESSAGE)
         self._stub = registry_pb2_grpc.RegistryServiceStub(self._channel)
 
     async def __aenter__(self) -> Self:
@@ -146,11 +153,16 @@ def explained(error: grpc.aio.AioRpcError, service: str) -> SluiceError:
     return found
 
 
-def ask(address: Address, token: str | None, call: Callable[[RemoteRegistry], Awaitable[T]]) -> T:
+def ask(
+    address: Address,
+    token: str | None,
+    credentials: Credentials | None,
+    call: Callable[[RemoteRegistry], Awaitable[T]],
+) -> T:
     """Make calls from code that is not async."""
 
     async def calls() -> T:
-        async with RemoteRegistry(address, token) as registry:
+        async with RemoteRegistry(address, token, credentials) as registry:
             return await call(registry)
 
     return asyncio.run(calls())
