@@ -59,6 +59,7 @@ class Reason(Enum):
     NOT_SUPPORTED = auto()
     INTERNAL = auto()
     PEER_NOT_ALLOWED = auto()
+    EXCEEDED_CONNECTIONS = auto()
 
     @property
     def code(self) -> GrpcCode:
@@ -99,7 +100,16 @@ _TABLE = {
         503,
         ("Error", "Too many subrequests by single Worker invocation."),
     ),
-    Reason.LOAD_SHED: _Row(GrpcCode.UNAVAILABLE, 503),
+    Reason.EXCEEDED_CONNECTIONS: _Row(
+        GrpcCode.RESOURCE_EXHAUSTED,
+        503,
+        ("Error", "Too many open connections by single Worker invocation."),
+    ),
+    Reason.LOAD_SHED: _Row(
+        GrpcCode.RESOURCE_EXHAUSTED,
+        503,
+        ("Error", "The service is at capacity. Please try again."),
+    ),
     Reason.ISOLATE_DIED: _Row(GrpcCode.UNAVAILABLE, 502, _NETWORK),
     Reason.SERVICE_UNAVAILABLE: _Row(GrpcCode.UNAVAILABLE, 503, _NETWORK),
     Reason.DESTINATION_PROHIBITED: _Row(GrpcCode.PERMISSION_DENIED, 403),

@@ -80,7 +80,7 @@ def test_other_languages_can_read_it() -> None:
     info = error_details_pb2.ErrorInfo()
     assert status.details[0].Unpack(info)
     assert key == "grpc-status-details-bin"
-    assert (code, details) == (grpc.StatusCode.UNAVAILABLE, "busy")
+    assert (code, details) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "busy")
     assert (status.code, status.message) == (code.value[0], details)
     assert (info.reason, info.domain, info.metadata) == ("LOAD_SHED", "sluice", {"worker": "acme"})
 
