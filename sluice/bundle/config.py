@@ -10,12 +10,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from sluice.bundle import document, secrets
+from sluice.bundle import document, egress, secrets
 from sluice.bundle.document import ConfigError, find
 from sluice.bundle.environment import choose
 from sluice.bundle.keys import NOT_SUPPORTED
 from sluice.bundle.section import Section
 from sluice.bundle.validate import check_name, is_date
+from sluice.pb import worker_pb2
 from sluice.wire.errors import SluiceError
 
 __all__ = [
@@ -64,6 +65,7 @@ class DispatchNamespace:
     binding: str
     namespace: str
     outbound: Outbound | None = None
+    egress: worker_pb2.EgressPolicy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,10 +173,12 @@ def _rule(rule: Section) -> Rule:
 
 def _namespace(binding: Section) -> DispatchNamespace:
     outbound = binding.table("outbound")
+    policy = binding.table("egress")
     read = DispatchNamespace(
         binding.required("binding"),
         binding.required("namespace"),
         None if outbound is None else _outbound(outbound),
+        None if policy is None else egress.read(policy),
     )
     binding.ignore(frozenset({"remote"}), _NOT_SUPPORTED)
     binding.finish()

@@ -41,6 +41,7 @@ def _canonical(bundle: worker_pb2.Bundle) -> dict[str, Any]:
                 bound.dispatch_namespace,
                 bound.outbound_service,
                 list(bound.outbound_parameters),
+                *_egress(bound),
             ]
             for bound in bundle.dispatch_namespaces
         ],
@@ -49,3 +50,12 @@ def _canonical(bundle: worker_pb2.Bundle) -> dict[str, Any]:
             limits.subrequests if limits.HasField("subrequests") else None,
         ],
     }
+
+
+def _egress(bound: worker_pb2.DispatchNamespaceBinding) -> list[Any]:
+    """Nothing where there is none: such bundles keep the digests that they always had."""
+    if not bound.HasField("egress"):
+        return []
+    policy = bound.egress
+    allowed = list(policy.allowed_hosts.patterns) if policy.HasField("allowed_hosts") else None
+    return [int(policy.mode), allowed, list(policy.denied_hosts)]

@@ -46,6 +46,7 @@ def pack(config: WorkerConfig) -> worker_pb2.Bundle:
             dispatch_namespace=bound.namespace,
             outbound_service=_service(bound.outbound) if bound.outbound else "",
             outbound_parameters=bound.outbound.parameters if bound.outbound else (),
+            egress=bound.egress,
         )
     try:
         validate(bundle)

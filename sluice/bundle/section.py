@@ -32,6 +32,11 @@ class Section:
         self._places = places or {}
         self._read: set[str] = set()
 
+    def has(self, key: str) -> bool:
+        """Whether the key is there, whatever its value."""
+        self._read.add(key)
+        return key in self._values
+
     def string(self, key: str) -> str | None:
         """A string, or None where it is absent."""
         return self._typed(key, str, "a string")
@@ -89,10 +94,13 @@ class Section:
                 self._read.add(key)
                 self.warn(key, why)
 
-    def finish(self) -> None:
-        """Warn of each key that was not asked for."""
+    def finish(self, *, strict: bool = False) -> None:
+        """Warn of each key that was not asked for, or with `strict` raise for it."""
         for key in self._values:
             if key not in self._read:
+                if strict:
+                    known = ", ".join(sorted(self._read))
+                    raise self.error(key, f"unknown key; expected {known}")
                 self.warn(key, "unknown key, ignored")
 
     def warn(self, key: str, what: str) -> None:

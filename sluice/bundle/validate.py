@@ -7,11 +7,12 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from datetime import date
+from typing import TypeVar
 
 from google.protobuf import struct_pb2
 
 from sluice.pb import worker_pb2
-from sluice.wire import params
+from sluice.wire import egress, params
 from sluice.wire.errors import Reason, SluiceError
 
 MAX_MODULES = 1000
@@ -25,6 +26,8 @@ MAX_SETTING_BYTES = 1024 * 1024
 
 RESERVED = "__sluice"
 """What names of Sluice's own modules and bindings begin with."""
+
+T = TypeVar("T")
 
 _Module = worker_pb2.Module
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
@@ -40,7 +43,7 @@ _SCRIPT = frozenset({_Module.KIND_ES_MODULE, _Module.KIND_COMMON_JS, _Module.KIN
 
 def validate(bundle: worker_pb2.Bundle) -> None:
     """Raise `INVALID_BUNDLE`, naming what is wrong and where, unless `bundle` can be a Worker."""
-    for find in (_size, _modules, _main, _settings, _bindings, _outbounds):
+    for find in (_size, _modules, _main, _settings, _bindings, _outbounds, _egress):
         for problem in find(bundle):
             raise SluiceError(Reason.INVALID_BUNDLE, problem)
 
@@ -217,10 +220,12 @@ def _bound(bundle: worker_pb2.Bundle) -> Iterator[tuple[str, str]]:
 def _outbounds(bundle: worker_pb2.Bundle) -> Iterator[str]:
     for bound in bundle.dispatch_namespaces:
         where = f"dispatch_namespaces[{bound.binding!r}]"
-        yield from _named(check_namespace, bound.dispatch_namespace, f"{where}.dispatch_namespace")
+        yield from _checked(
+            check_namespace, bound.dispatch_namespace, f"{where}.dispatch_namespace"
+        )
         parameters = list(bound.outbound_parameters)
         if bound.outbound_service:
-            yield from _named(check_name, bound.outbound_service, f"{where}.outbound_service")
+            yield from _checked(check_name, bound.outbound_service, f"{where}.outbound_service")
         elif parameters:
             yield f"{where}.outbound_parameters: there is no outbound_service to get them"
         for name in parameters:
@@ -230,9 +235,15 @@ def _outbounds(bundle: worker_pb2.Bundle) -> Iterator[str]:
                 yield f"{where}.outbound_parameters: {name!r} is named twice"
 
 
-def _named(check: Callable[[str, str], None], name: str, what: str) -> Iterator[str]:
+def _egress(bundle: worker_pb2.Bundle) -> Iterator[str]:
+    for bound in bundle.dispatch_namespaces:
+        where = f"dispatch_namespaces[{bound.binding!r}].egress"
+        yield from _checked(egress.check, bound.egress, where)
+
+
+def _checked(check: Callable[[T, str], None], value: T, what: str) -> Iterator[str]:
     try:
-        check(name, what)
+        check(value, what)
     except SluiceError as error:
         yield error.message
 

@@ -6,7 +6,14 @@ from collections.abc import Callable
 import pytest
 
 from sluice.bundle.digest import digest
-from sluice.pb.worker_pb2 import Bundle, DispatchNamespaceBinding, Limits, Module
+from sluice.pb.worker_pb2 import (
+    Bundle,
+    DispatchNamespaceBinding,
+    EgressPolicy,
+    HostList,
+    Limits,
+    Module,
+)
 
 
 def _bundle() -> Bundle:
@@ -57,6 +64,7 @@ def test_the_digest_is_pinned() -> None:
         lambda b: setattr(b.dispatch_namespaces[0], "dispatch_namespace", "m"),
         lambda b: setattr(b.dispatch_namespaces[0], "outbound_service", ""),
         lambda b: b.dispatch_namespaces[0].outbound_parameters.reverse(),
+        lambda b: b.dispatch_namespaces[0].egress.SetInParent(),
         lambda b: b.limits.ClearField("cpu_ms"),
         lambda b: setattr(b.limits, "subrequests", 11),
     ],
@@ -68,11 +76,37 @@ def test_every_field_counts(change: Callable[[Bundle], object]) -> None:
     assert digest(changed) != digest(_bundle())
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda p: setattr(p, "mode", EgressPolicy.MODE_REPORT),
+        lambda p: p.ClearField("allowed_hosts"),
+        lambda p: p.allowed_hosts.ClearField("patterns"),  # none is not the empty list
+        lambda p: p.denied_hosts.append("b"),
+    ],
+)
+def test_every_field_of_a_policy_counts(change: Callable[[EgressPolicy], object]) -> None:
+    """Two bundles whose egress policies differ in anything have different digests."""
+    changed, same = _bundle(), _bundle()
+    for bundle in (changed, same):
+        policy = EgressPolicy(allowed_hosts=HostList(patterns=["a"]), denied_hosts=["a"])
+        bundle.dispatch_namespaces[0].egress.CopyFrom(policy)
+    change(changed.dispatch_namespaces[0].egress)
+    assert digest(changed) != digest(same)
+
+
 def test_no_field_is_forgotten() -> None:
     """A field that is added to the contract has to be added to the digest, and to this list."""
     fields = {
         message.DESCRIPTOR.name: [field.name for field in message.DESCRIPTOR.fields]
-        for message in (Bundle, Module, DispatchNamespaceBinding, Limits)
+        for message in (
+            Bundle,
+            Module,
+            DispatchNamespaceBinding,
+            EgressPolicy,
+            HostList,
+            Limits,
+        )
     }
     assert fields == {
         "Bundle": [
@@ -91,7 +125,10 @@ def test_no_field_is_forgotten() -> None:
             "dispatch_namespace",
             "outbound_service",
             "outbound_parameters",
+            "egress",
         ],
+        "EgressPolicy": ["mode", "allowed_hosts", "denied_hosts"],
+        "HostList": ["patterns"],
         "Limits": ["cpu_ms", "subrequests"],
     }
 

@@ -24,7 +24,8 @@ def test_every_setting_arrives_in_the_bundle(tree: Tree) -> None:
             + "limits = { cpu_ms = 50 }\n"
             + '[[dispatch_namespaces]]\nbinding = "dispatcher"\nnamespace = "production"\n'
             + 'outbound = { service = "outbound", parameters = ["params_object"] }\n'
-            + '[[dispatch_namespaces]]\nbinding = "plain"\nnamespace = "staging"\n',
+            + '[[dispatch_namespaces]]\nbinding = "plain"\nnamespace = "staging"\n'
+            + 'egress = { mode = "report", allowedHosts = ["*.a.test"], deniedHosts = ["b.test"] }',
             "index.js": MAIN,
             ".dev.vars": "TOKEN=hunter2",
         }
@@ -49,7 +50,15 @@ def test_every_setting_arrives_in_the_bundle(tree: Tree) -> None:
                 "outbound_service": "outbound",
                 "outbound_parameters": ["params_object"],
             },
-            {"binding": "plain", "dispatch_namespace": "staging"},
+            {
+                "binding": "plain",
+                "dispatch_namespace": "staging",
+                "egress": {
+                    "mode": "MODE_REPORT",
+                    "allowed_hosts": {"patterns": ["*.a.test"]},
+                    "denied_hosts": ["b.test"],
+                },
+            },
         ],
         "limits": {"cpu_ms": 50},
     }

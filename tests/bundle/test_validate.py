@@ -52,6 +52,7 @@ def _bind(**fields: object) -> Callable[[Bundle], None]:
         lambda b: b.compatibility_flags.append("nodejs_compat"),
         _bind(outbound_service="o", outbound_parameters=["params_object", "any-name"]),
         _bind(dispatch_namespace="0-n_1"),
+        _bind(egress={"allowed_hosts": {}, "denied_hosts": ["*.example.com", "192.0.2.0/24"]}),
         lambda b: setattr(b.limits, "cpu_ms", 1),
     ],
 )
@@ -146,6 +147,14 @@ def test_what_may_be_a_worker_is_let_through(change: Callable[[Bundle], object])
         (
             _bind(outbound_service="o", outbound_parameters=["p", "p"]),
             "dispatch_namespaces['d'].outbound_parameters: 'p' is named twice",
+        ),
+        (
+            _bind(egress={"denied_hosts": ["a.test", "a.test:80"]}),
+            "dispatch_namespaces['d'].egress.denied_hosts[1]: 'a.test:80': neither",
+        ),
+        (
+            _bind(egress={"denied_hosts": ["x" * 200] * 100}),
+            "dispatch_namespaces['d'].egress: 20300 bytes, over the limit of 16384",
         ),
         (_bind(outbound_service="o", outbound_parameters=[""]), "'' is no parameter name"),
     ],
