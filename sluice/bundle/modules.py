@@ -1,5 +1,8 @@
 """A Worker's modules: the main one, what it imports, and what the rules add.
 
+A Python Worker has every Python file of its folder, and the packages in `python_modules/` beside
+its config (<https://developers.cloudflare.com/workers/languages/python/packages/>).
+
 There is no bundler. A file keeps its path as its name, and an import finds it by that, so a
 specifier has its extension, and npm packages are for a build step to put in. What `main` reaches by
 string literals is followed; an `import()` of anything else needs `find_additional_modules`.
@@ -11,7 +14,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from sluice.bundle import rules, syntax
+from sluice.bundle import python, rules, syntax
 from sluice.bundle.config import WorkerConfig
 from sluice.bundle.document import ConfigError, shown
 from sluice.bundle.validate import MAX_MODULE_BYTES, MAX_MODULES
@@ -30,7 +33,9 @@ _NODE = frozenset(_NODE_NAMES.split())
 """What `nodejs_compat` also provides without the `node:`."""
 
 _NEEDS_BUILD = (".ts", ".mts", ".cts", ".tsx", ".jsx")
-_SKIPPED = frozenset({"node_modules", "__pycache__"})
+_VENDORED = "python_modules"
+_SKIPPED = frozenset({"node_modules", "__pycache__", _VENDORED})
+_NATIVE = (".so", ".pyd", ".pyc")
 
 
 def collect(config: WorkerConfig) -> tuple[str, list[Module]]:
@@ -41,6 +46,10 @@ def collect(config: WorkerConfig) -> tuple[str, list[Module]]:
         found.follow(config.main, kind)
     if config.find_additional_modules and kind != Module.KIND_SERVICE_WORKER:
         found.search()
+        if kind == Module.KIND_PYTHON:
+            found.add_vendored()
+    if kind == Module.KIND_PYTHON:
+        found.check_python()
     modules = sorted(found.modules(), key=lambda module: module.name)
     return found.name(config.main), modules
 
@@ -52,6 +61,7 @@ class _Files:
         self._config = config
         self._project = config.path.parent
         self._base = Path(os.path.normpath(config.base_dir or config.main.parent))
+        self._vendored = _normal(self._project / _VENDORED)
         self._rules = rules.effective(config.rules)
         self._found: dict[Path, tuple[Module.Kind, bytes]] = {}
         self._size = 0
@@ -87,12 +97,29 @@ class _Files:
 
     def search(self) -> None:
         """Add every file below the base folder that the rules match."""
-        for folder, folders, files in os.walk(self._base):
-            folders[:] = sorted(f for f in folders if f not in _SKIPPED and f[0] != ".")
-            for path in (Path(folder, file) for file in sorted(files) if file[0] != "."):
-                kind = rules.matched(path.relative_to(self._base).as_posix(), self._rules)
-                if kind is not None and path not in self._found:
-                    self._add(path, kind)
+        for path in _files_below(self._base):
+            kind = rules.matched(path.relative_to(self._base).as_posix(), self._rules)
+            if kind is not None and path not in self._found:
+                self._add(path, kind)
+
+    def add_vendored(self) -> None:
+        """Add the packages beside the config: their sources and their data, no native code."""
+        for path in _files_below(self._vendored):
+            if path.suffix not in _NATIVE:
+                is_python = path.suffix == ".py"
+                self._add(path, Module.KIND_PYTHON if is_python else Module.KIND_DATA)
+
+    def check_python(self) -> None:
+        """Refuse a file of the Worker's own that cannot be read, or imports what is not there."""
+        bundled = set()
+        for module in self.modules():
+            name = module.name.removeprefix(f"{_VENDORED}/").partition("/")[0]
+            bundled.add(name.removesuffix(".py"))
+        for path, (kind, content) in self._found.items():
+            if kind == Module.KIND_PYTHON and not path.is_relative_to(self._vendored):
+                problem = python.first_problem(content, bundled)
+                if problem:
+                    raise ConfigError(f"{self._shown(path)}:{problem.line}: {problem.what}")
 
     def modules(self) -> Iterator[Module]:
         for path, (kind, content) in self._found.items():
@@ -100,8 +127,11 @@ class _Files:
 
     def name(self, path: Path) -> str:
         """A path relative to the base folder, or to the folder that holds all the modules."""
-        root = os.path.commonpath([self._base, *(found.parent for found in self._found)])
-        return _normal(path).relative_to(root).as_posix()
+        path = _normal(path)
+        if path.is_relative_to(self._vendored):
+            return path.relative_to(self._vendored.parent).as_posix()
+        own = [found.parent for found in self._found if not found.is_relative_to(self._vendored)]
+        return path.relative_to(os.path.commonpath([self._base, *own])).as_posix()
 
     def _script_kind(self, main: Path) -> Module.Kind:
         """ES module or service worker, by what wrangler goes by: whether there is an export."""
@@ -175,6 +205,13 @@ class _Files:
 
     def _shown(self, path: Path) -> str:
         return Path(os.path.relpath(path, self._project.parent)).as_posix()
+
+
+def _files_below(root: Path) -> Iterator[Path]:
+    """Every file, in order, but what no Worker has among its modules."""
+    for folder, folders, files in os.walk(root):
+        folders[:] = sorted(f for f in folders if f not in _SKIPPED and f[0] != ".")
+        yield from (Path(folder, file) for file in sorted(files) if file[0] != ".")
 
 
 def _normal(path: Path) -> Path:

@@ -137,6 +137,30 @@ def test_a_python_worker_has_every_python_file(tree: Tree) -> None:
     }
 
 
+def test_vendored_packages_keep_their_name_wherever_main_is(tree: Tree) -> None:
+    """`python_modules/` beside the config comes whole, but for what is compiled."""
+    folder = tree(
+        {
+            "src/main.py": "import idna, fast, local",
+            "src/local.py": "",
+            "python_modules/idna/__init__.py": "import not_there",
+            "python_modules/idna/py.typed": "",
+            "python_modules/fast.py": "",
+            "python_modules/fast.cpython-311-x86_64-linux-gnu.so": b"\x7fELF",
+            "python_modules/__pycache__/fast.pyc": b"\0",
+        }
+    )
+    main, found = collect(_config(folder, "src/main.py", find_additional_modules=True))
+    assert main == "main.py"
+    assert _kinds((main, found)) == {
+        "local.py": "PYTHON",
+        "main.py": "PYTHON",
+        "python_modules/fast.py": "PYTHON",
+        "python_modules/idna/__init__.py": "PYTHON",
+        "python_modules/idna/py.typed": "DATA",
+    }
+
+
 def test_a_service_worker_is_a_script_alone(tree: Tree) -> None:
     """Without an export `main` is in service-worker syntax, which has no modules."""
     folder = tree({"index.js": "addEventListener('fetch', () => {})", "a.txt": "x"})
@@ -197,6 +221,30 @@ def test_the_runtimes_own_modules_are_not_looked_for(tree: Tree) -> None:
             "acme/index.js: imports and exports nothing: service-worker syntax cannot import",
         ),
         (
+            {"main.py": "import json\n\ndef on_fetch(request):\nreturn 1"},
+            "main.py",
+            "acme/main.py:4: IndentationError: expected an indented block after function",
+        ),
+        (
+            {
+                "main.py": "import workers\nfrom lib import a",
+                "lib/__init__.py": "",
+                "lib/a.py": "x =",
+            },
+            "main.py",
+            "acme/lib/a.py:1: SyntaxError: invalid syntax",
+        ),
+        (
+            {"main.py": "import workers\nimport numpy.linalg as n"},
+            "main.py",
+            "acme/main.py:2: imports 'numpy', which is not in the bundle: put the package into",
+        ),
+        (
+            {"main.py": "from pyodide.ffi import to_js"},
+            "main.py",
+            "acme/main.py:1: imports 'pyodide', which is Pyodide's",
+        ),
+        (
             {"index.js": f'import "../other/secret.txt";{MAIN}', "../other/secret.txt": "x"},
             "index.js",
             "other/secret.txt: outside acme/, the Worker's folder",
@@ -209,7 +257,7 @@ def test_what_cannot_be_a_module_is_an_error_that_names_the_file(
     """An import that would fail at run time fails here, with a way out."""
     folder = tree({"wrangler.toml": "", **files})
     with pytest.raises(ConfigError) as raised:
-        collect(_config(folder, main))
+        collect(_config(folder, main, find_additional_modules=main.endswith(".py")))
     assert message in str(raised.value)
 
 
