@@ -7,25 +7,31 @@ knows gRPC on the hot path.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import contextlib
+from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import grpc
 import grpc.aio
 
 from sluice.mesh import attributes, errors, tracing
-from sluice.mesh.pair import Pair
+from sluice.mesh.pair import MessageType, Pair
+from sluice.mesh.parts import Parts
 from sluice.mesh.tracing import Kind, Span
 from sluice.mesh.websocket import CalledSocket, open_call
+from sluice.mesh.writing import CallEndedError, half_close, write
 from sluice.pb import http_pb2
 from sluice.wire import messages
 from sluice.wire.body import WHOLE, Body, Whole, chunks
-from sluice.wire.errors import Reason, SluiceError
-from sluice.wire.messages import Request, Response
+from sluice.wire.errors import SluiceError
+from sluice.wire.messages import Request, Response, has_body
 
 TRACEPARENT = "traceparent"
 """Metadata key of the caller's span."""
 
+_OPENINGS = ("head",)
+_STATUS_WAIT = 5.0  # seconds from the last byte of a response to the end of its call
 _RPC = {attributes.RPC_SYSTEM: "grpc"}
 
 
@@ -35,16 +41,12 @@ class Caller:
     def __init__(self, pair: Pair, channel: grpc.aio.Channel, peer: str) -> None:
         self._pair = pair
         self._peer = peer
+        self._refuse = partial(errors.invalid_response, peer)
         self._whole = channel.unary_stream(
             f"/{pair.service}/{pair.whole}",
-            request_serializer=pair.whole_request.SerializeToString,  # type: ignore[attr-defined]
-            response_deserializer=pair.whole_response.FromString,  # type: ignore[attr-defined]
+            request_serializer=pair.whole_request.SerializeToString,
         )
-        self._stream = channel.stream_stream(
-            f"/{pair.service}/{pair.stream}",
-            request_serializer=pair.stream_request.SerializeToString,  # type: ignore[attr-defined]
-            response_deserializer=pair.stream_response.FromString,  # type: ignore[attr-defined]
-        )
+        self._stream = channel.stream_stream(f"/{pair.service}/{pair.stream}")
 
     async def call(self, request: Request, parent: Span, opening: Any = None) -> Response:
         """Make the call and return the response that its first message begins.
@@ -52,63 +54,58 @@ class Caller:
         Raises `SluiceError` where there is no response. Cancelling it, or closing the response's
         body or WebSocket before its end, cancels the RPC.
         """
-        pair = self._pair
-        span = tracing.start(pair.name, Kind.CLIENT, parent, _RPC)
-        metadata = ((TRACEPARENT, span.traceparent()),)
-        fields = {pair.opening: opening} if pair.opening else {}
-        data, complete = request.body.take()
-        sender = None
-        if request.websocket:
-            first = pair.stream_request(**fields)
-            messages.request_to_pb(request, first.head)
-            rpc = self._stream(metadata=metadata)
-            sender = asyncio.create_task(open_call(rpc, first))
-        elif complete and len(data) <= WHOLE:
-            first = pair.whole_request(body=data, **fields)
-            messages.request_to_pb(request, first.head)
-            rpc = self._whole(first, metadata=metadata)
-        else:
-            first = pair.stream_request(**fields)
-            messages.request_to_pb(request, first.head)
-            rpc = self._stream(metadata=metadata)
-            sending = _send(rpc, first, pair.stream_request, data, request.body)
-            sender = asyncio.create_task(sending)
-        body = _RpcBody(rpc, self._peer, sender, span)
+        span = tracing.start(self._pair.name, Kind.CLIENT, parent, _RPC)
+        body = self._begin(request, opening, span)
         try:
-            head = await body.begin()
-            if head.status == 101 and not request.websocket:
-                raise SluiceError(
-                    Reason.INTERNAL, f"{self._peer}: opened a WebSocket that nobody asked for"
-                )
+            response = await body.begin(request)
         except BaseException as error:
             span.fail(error)
             await body.aclose()
             raise
-        response = messages.response_from_pb(head, body)
-        if head.status == 101:
-            response.body = Whole()
-            response.websocket = CalledSocket(rpc, pair.stream_request, span)
+        if response.status == 101:
+            response.body, response.websocket = Whole(), body.as_websocket(self._pair)
         return response
+
+    def _begin(self, request: Request, opening: Any, span: Span) -> _RpcBody:
+        """Begin the call, in the shape that its body asks for. Returns its response side."""
+        pair = self._pair
+        metadata = ((TRACEPARENT, span.traceparent()),)
+        fields = {pair.opening: opening} if pair.opening else {}
+        data, complete = request.body.take()
+        if complete and len(data) <= WHOLE and not request.websocket:
+            first = pair.whole_request(body=data, **fields)
+            messages.request_to_pb(request, first.head)
+            parts = Parts(pair.whole_response, _OPENINGS, self._refuse)
+            return _RpcBody(self._whole(first, metadata=metadata), parts, self._peer, None, span)
+        first = pair.stream_request(**fields)
+        messages.request_to_pb(request, first.head)
+        rpc = self._stream(metadata=metadata)
+        if request.websocket:
+            sending = open_call(rpc, first)
+        else:
+            sending = _send(rpc, first, pair.stream_request, data, request.body)
+        parts = Parts(pair.stream_response, _OPENINGS, self._refuse)
+        return _RpcBody(rpc, parts, self._peer, asyncio.create_task(sending), span)
 
 
 async def _send(
-    rpc: Any, first: Any, message: Callable[..., Any], data: bytes, rest: Body
+    rpc: Any, first: Any, message: MessageType, data: bytes, rest: Body
 ) -> SluiceError | None:
     """Send the request; a body that is cut short cancels the call. Returns what cut it short."""
     try:
-        await rpc.write(first)
+        await write(rpc, first.SerializeToString())
         for piece in chunks(data):
-            await rpc.write(message(body=piece))
+            await write(rpc, message(body=piece).SerializeToString())
         async for chunk in rest:
             for piece in chunks(chunk):
-                await rpc.write(message(body=piece))
-        await rpc.write(message(trailers=http_pb2.HttpTrailers()))
-        await rpc.done_writing()
+                await write(rpc, message(body=piece).SerializeToString())
+        await write(rpc, message(trailers=http_pb2.HttpTrailers()).SerializeToString())
+        await half_close(rpc)
     except SluiceError as error:
         rpc.cancel()
         return error
-    except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
-        pass  # The call is over; its reader knows why.
+    except CallEndedError:
+        pass  # Its reader knows why.
     finally:
         await rest.aclose()
     return None
@@ -117,59 +114,81 @@ async def _send(
 class _RpcBody:
     """The response side of a call, as a body."""
 
-    __slots__ = ("_chunk", "_complete", "_left", "_peer", "_rpc", "_sender", "_span")
+    __slots__ = ("_chunk", "_complete", "_parts", "_peer", "_rpc", "_sender", "_span")
 
     def __init__(
-        self, rpc: Any, peer: str, sender: asyncio.Task[SluiceError | None] | None, span: Span
+        self,
+        rpc: Any,
+        parts: Parts,
+        peer: str,
+        sender: asyncio.Task[SluiceError | None] | None,
+        span: Span,
     ) -> None:
         self._span = span
         self._rpc = rpc
+        self._parts = parts
         self._peer = peer
         self._sender = sender
         self._chunk = b""
-        self._left: int | None = None
         self._complete = False
 
-    async def begin(self) -> Any:
-        """The response's head."""
-        message = await self._read()
-        if message is None or not message.HasField("head"):
-            raise SluiceError(
-                Reason.INTERNAL, f"{self._peer}: the response did not begin with a head"
-            )
-        self._chunk = message.body
-        if message.head.HasField("content_length"):
-            self._left = message.head.content_length - len(self._chunk)
-        return message.head
+    async def begin(self, request: Request) -> Response:
+        """The response to `request`. Raises `SluiceError` where there is none."""
+        data = await self._read()
+        if data is None:
+            raise self._parts.refuse("the call ended without a response")
+        parts = self._parts
+        part = parts.first(data)
+        response = messages.response_from_pb(part.head, self)
+        if response.status != 101:
+            holds = has_body(request.method, response.status)
+            self._chunk = parts.begin(part, response.content_length if holds else 0)
+            return response
+        if not request.websocket:
+            raise parts.refuse("opened a WebSocket that nobody asked for")
+        parts.check_open(part)
+        return response
+
+    def as_websocket(self, pair: Pair) -> CalledSocket:
+        """The call as the WebSocket that it has opened. It is no body then."""
+        return CalledSocket(self._rpc, self._parts, pair.stream_request, self._span)
 
     def take(self) -> tuple[bytes, bool]:
         data, self._chunk = self._chunk, b""
-        return data, self._left == 0
+        return data, self._parts.left == 0
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         if self._chunk:
             yield self.take()[0]
-        while (message := await self._read()) is not None:
-            if message.body:
-                yield message.body
+        while (data := await self._read()) is not None:
+            if chunk := self._parts.more(data):
+                yield chunk
+        self._parts.end()
         self._complete = True
 
     async def aclose(self) -> None:
-        if not self._complete and self._left == 0:
-            # All bytes are here; what is left of the call is its status.
-            await self._rpc.code()
-            self._complete = True
-        if not self._complete:
-            self._rpc.cancel()
-        if self._sender is not None:
-            self._sender.cancel()
-            await asyncio.wait([self._sender])
-        self._span.end()
+        try:
+            if not self._complete and self._parts.left == 0:
+                await self._end()
+        finally:
+            if not self._complete:
+                self._rpc.cancel()
+            if self._sender is not None:
+                self._sender.cancel()
+                await asyncio.wait([self._sender])
+            self._span.end()
 
-    async def _read(self) -> Any:
+    async def _end(self) -> None:
+        """Await the status: all bytes are here, and it is all that is left of the call."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_STATUS_WAIT):
+                await self._rpc.code()
+                self._complete = True
+
+    async def _read(self) -> bytes | None:
         """The next message; None at the clean end."""
         try:
-            message = await self._rpc.read()
+            data = await self._rpc.read()
         except grpc.aio.AioRpcError as error:
             raise errors.from_rpc(error, self._peer) from error
         except asyncio.CancelledError:
@@ -178,4 +197,4 @@ class _RpcBody:
                 if cut_short is not None:
                     raise cut_short from None
             raise
-        return None if message is grpc.aio.EOF else message
+        return None if data is grpc.aio.EOF else data

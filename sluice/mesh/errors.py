@@ -69,6 +69,11 @@ def from_rpc(error: grpc.aio.AioRpcError, service: str) -> SluiceError:
     return SluiceError(Reason[info.reason], message, **info.metadata)
 
 
+def invalid_response(service: str, text: str) -> SluiceError:
+    """What a call of `service` brought is no response, and `text` says why."""
+    return SluiceError(Reason.INVALID_RESPONSE, f"{service}: {text}")
+
+
 def _reason_of(code: grpc.StatusCode, message: str) -> Reason:
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE in message:
         return Reason.BODY_TOO_LARGE

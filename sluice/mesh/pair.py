@@ -9,12 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
 from sluice.pb import dispatcher_pb2, outbound_pb2, userworker_pb2
+
+
+class MessageType(Protocol):
+    """A class of protobuf messages."""
+
+    def __call__(self, **fields: Any) -> Any:
+        """A message with these fields."""
+
+    @property
+    def SerializeToString(self) -> Callable[[Any], bytes]:  # noqa: N802  # protobuf's name
+        """Makes bytes of a message."""
+
+    def FromString(self, data: bytes, /) -> Any:  # noqa: N802  # protobuf's name
+        """The message that `data` is. Raises `DecodeError`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +44,17 @@ class Pair:
     stream: str
     """Name of the method of the streamed shape."""
 
-    whole_request: Callable[..., Any]
-    stream_request: Callable[..., Any]
-    whole_response: Callable[..., Any]
-    stream_response: Callable[..., Any]
+    whole_request: MessageType
+    stream_request: MessageType
+    whole_response: MessageType
+    stream_response: MessageType
     opening: str | None
     """Name of the field with what the platform decided."""
+
+    @property
+    def openings(self) -> tuple[str, ...]:
+        """Fields of a request's first message, and of no other."""
+        return (self.opening, "head") if self.opening else ("head",)
 
     @property
     def name(self) -> str:

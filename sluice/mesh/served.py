@@ -12,11 +12,12 @@ import grpc.aio
 
 from sluice.mesh import attributes, errors, tracing
 from sluice.mesh.caller import TRACEPARENT
-from sluice.mesh.pair import Pair
+from sluice.mesh.pair import MessageType, Pair
+from sluice.mesh.parts import Parts, refuse_request, whole_request
 from sluice.mesh.tracing import Kind, Span
 from sluice.mesh.websocket import ServedSocket
 from sluice.wire import messages
-from sluice.wire.body import Body, Whole, chunks
+from sluice.wire.body import Whole, chunks
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request, Response
 from sluice.wire.websocket import WebSocket, cut_short, join
@@ -47,43 +48,50 @@ class Served:
         methods = {
             pair.whole: grpc.unary_unary_rpc_method_handler(
                 self._answer_whole,
-                request_deserializer=pair.whole_request.FromString,  # type: ignore[attr-defined]
-                response_serializer=pair.whole_response.SerializeToString,  # type: ignore[attr-defined]
+                response_serializer=pair.whole_response.SerializeToString,
             ),
             pair.stream: grpc.stream_unary_rpc_method_handler(
                 self._answer_stream,
-                request_deserializer=pair.stream_request.FromString,  # type: ignore[attr-defined]
-                response_serializer=pair.stream_response.SerializeToString,  # type: ignore[attr-defined]
+                response_serializer=pair.stream_response.SerializeToString,
             ),
         }
         server.add_registered_method_handlers(pair.service, methods)
 
-    async def _answer_whole(self, message: Any, context: Any) -> Any:
+    async def _answer_whole(self, data: bytes, context: Any) -> Any:
         try:
             with self._span(context) as span:
-                if message.head.websocket:
-                    raise SluiceError(
-                        Reason.INVALID_REQUEST,
-                        f"head.websocket: needs {self._pair.stream}, not {self._pair.whole}",
-                    )
-                body = Whole(message.body)
-                return await self._answer(message, body, context, span, self._pair.whole_response)
+                message = whole_request(self._pair, data)
+                request = messages.request_from_pb(message.head, Whole(message.body))
+                return await self._answer(message, request, context, span, None)
         except SluiceError as error:
             await errors.abort(context, error)
 
     async def _answer_stream(self, _: Any, context: Any) -> Any:
         try:
             with self._span(context) as span:
-                first = await context.read()
-                if first is grpc.aio.EOF:
-                    raise SluiceError(
-                        Reason.INVALID_REQUEST, "the call ended before its first message"
-                    )
-                opens = first.head.websocket
-                body = Whole() if opens else _IncomingBody(context, first)
-                return await self._answer(first, body, context, span, self._pair.stream_response)
+                data = await context.read()
+                if data is grpc.aio.EOF:
+                    raise refuse_request("the call ended before its first message")
+                return await self._answer_parts(data, context, span)
         except SluiceError as error:
             await errors.abort(context, error)
+
+    async def _answer_parts(self, data: bytes, context: Any, span: Span) -> Any:
+        parts = Parts(self._pair.stream_request, self._pair.openings, refuse_request)
+        first = parts.first(data)
+        body = _IncomingBody(context, parts)
+        request = messages.request_from_pb(first.head, body)
+        if request.websocket:
+            parts.check_open(first)
+            request.body = Whole()
+        else:
+            body.begin(first, request.content_length)
+        try:
+            last = await self._answer(first, request, context, span, parts)
+            body.check_rest()
+            return last
+        finally:
+            await body.stop()
 
     def _span(self, context: Any) -> Span:
         metadata = dict(context.invocation_metadata())
@@ -91,32 +99,32 @@ class Served:
         return tracing.start(self._pair.name, Kind.SERVER, parent, _RPC)
 
     async def _answer(
-        self, first: Any, body: Body, context: Any, span: Span, message: Callable[..., Any]
+        self, first: Any, request: Request, context: Any, span: Span, parts: Parts | None
     ) -> Any:
-        """Serve the request that `first` begins. Returns the last message of the answer."""
-        opening = self._pair.opening
-        for name in (opening, "head") if opening else ("head",):
-            if not first.HasField(name):
-                raise SluiceError(Reason.INVALID_REQUEST, f"{name}: not set in the first message")
-        request = messages.request_from_pb(first.head, body)
+        """Serve the request that `first` begins. Returns the last message of the answer.
+
+        `parts` read what follows `first`, where anything may.
+        """
+        opening = getattr(first, self._pair.opening) if self._pair.opening else None
         try:
-            response = await self._serve(
-                getattr(first, opening) if opening else None, request, span
-            )
+            response = await self._serve(opening, request, span)
         except (SluiceError, asyncio.CancelledError):
             raise
         except Exception as error:
             _log.exception("%s failed", self._pair.name)
             raise SluiceError(Reason.INTERNAL, "internal error") from error
         try:
-            if response.websocket is not None:
-                return await _join(response, response.websocket, context, message)
-            return await _write(response, context, message)
+            if parts is None:
+                return await _write(response, context, self._pair.whole_response)
+            if response.websocket is None:
+                return await _write(response, context, self._pair.stream_response)
+            socket = ServedSocket(context, parts, self._pair.stream_response)
+            return await _join(response, response.websocket, socket, context)
         finally:
             await response.aclose()
 
 
-async def _write(response: Response, context: Any, message: Callable[..., Any]) -> Any:
+async def _write(response: Response, context: Any, message: MessageType) -> Any:
     """Write the response, but for the last message, which is returned: it goes with the status."""
     data, complete = response.body.take()
     if complete and data and response.content_length is None:
@@ -137,60 +145,68 @@ async def _write(response: Response, context: Any, message: Callable[..., Any]) 
     return message()
 
 
-async def _join(
-    response: Response, far: WebSocket, context: Any, message: Callable[..., Any]
-) -> Any:
+async def _join(response: Response, far: WebSocket, near: ServedSocket, context: Any) -> Any:
     """Be a WebSocket after the head. Returns a last message, which is empty."""
-    first = message()
+    first = near.part()
     messages.response_to_pb(response, first.head)
     await context.write(first.SerializeToString())
-    if not await join(ServedSocket(context, message), far):
+    if not await join(near, far):
         raise cut_short()
-    return message()
+    return near.part()
 
 
 class _IncomingBody:
     """The request side of a streamed call, as a body."""
 
-    __slots__ = ("_chunk", "_context", "_ended", "_left")
+    __slots__ = ("_chunk", "_context", "_parts", "_rest")
 
-    def __init__(self, context: Any, first: Any) -> None:
+    def __init__(self, context: Any, parts: Parts) -> None:
         self._context = context
+        self._parts = parts
         self._chunk = b""
-        self._left = first.head.content_length if first.head.HasField("content_length") else None
-        self._ended = self._left == 0
-        self._receive(first)
+        self._rest: asyncio.Task[None] | None = None
+
+    def begin(self, first: Any, length: int | None) -> None:
+        """Take what the first part has of it."""
+        self._take_in(self._parts.begin(first, length))
 
     def take(self) -> tuple[bytes, bool]:
         data, self._chunk = self._chunk, b""
-        return data, self._ended
+        return data, self._parts.ended
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         if self._chunk:
             yield self.take()[0]
-        while not self._ended:
-            message = await self._context.read()
-            if message is grpc.aio.EOF:
+        while not self._parts.ended:
+            data = await self._context.read()
+            if data is grpc.aio.EOF:
                 # grpc.aio says the same of a caller that is done and of one that went away.
                 raise SluiceError(
                     Reason.BODY_CUT_SHORT, "the call ended before the end of the request's body"
                 )
-            if message.HasField("head"):
-                raise SluiceError(Reason.INVALID_REQUEST, "head: set again after the first message")
-            self._receive(message)
+            self._take_in(self._parts.more(data))
             if self._chunk:
                 yield self.take()[0]
 
     async def aclose(self) -> None:
         """Nothing to give back: the end of the call ends it."""
 
-    def _receive(self, message: Any) -> None:
-        self._chunk = message.body
-        if self._left is not None:
-            self._left -= len(self._chunk)
-            if self._left < 0:
-                raise SluiceError(
-                    Reason.INVALID_REQUEST, "body: more than head.content_length bytes"
-                )
-        if message.HasField("trailers") or self._left == 0:
-            self._ended = True
+    def check_rest(self) -> None:
+        """Raise `INVALID_REQUEST` where a part has come that has no place behind the end."""
+        if self._rest is not None and self._rest.done():
+            self._rest.result()
+
+    async def stop(self) -> None:
+        """Look for no more."""
+        if self._rest is not None:
+            self._rest.cancel()
+            await asyncio.gather(self._rest, return_exceptions=True)
+
+    def _take_in(self, chunk: bytes) -> None:
+        self._chunk = chunk
+        if self._parts.ended and self._rest is None:
+            self._rest = asyncio.create_task(self._read_rest())
+
+    async def _read_rest(self) -> None:
+        while (data := await self._context.read()) is not grpc.aio.EOF:
+            self._parts.more(data)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
 from typing import Any
 
 import grpc.aio
 
+from sluice.mesh.pair import MessageType
+from sluice.mesh.parts import Parts
 from sluice.mesh.tracing import Span
+from sluice.mesh.writing import CallEndedError, write
 from sluice.wire.errors import SluiceError
 from sluice.wire.websocket import Close, Message, cut_short, message_from_pb, message_to_pb
 
@@ -19,20 +21,21 @@ _STATUS_WAIT = 5.0
 class ServedSocket:
     """The caller of a call that is being served."""
 
-    __slots__ = ("_context", "_part")
+    __slots__ = ("_context", "_parts", "part")
 
-    def __init__(self, context: Any, part: Callable[..., Any]) -> None:
+    def __init__(self, context: Any, parts: Parts, part: MessageType) -> None:
         self._context = context
-        self._part = part
+        self._parts = parts
+        self.part = part
 
     async def receive(self) -> Message | None:
         """The next message. None: the caller is gone."""
-        part = await self._context.read()
-        return None if part is grpc.aio.EOF else message_from_pb(part.websocket)
+        data = await self._context.read()
+        return None if data is grpc.aio.EOF else message_from_pb(self._parts.message(data))
 
     async def send(self, message: Message) -> None:
         """Send a message, serialised here: see `Served.add_to`."""
-        part = self._part(websocket=message_to_pb(message))
+        part = self.part(websocket=message_to_pb(message))
         await self._context.write(part.SerializeToString())
 
     async def aclose(self) -> None:
@@ -42,10 +45,11 @@ class ServedSocket:
 class CalledSocket:
     """The far side of a call."""
 
-    __slots__ = ("_closes", "_part", "_peer", "_rpc", "_span")
+    __slots__ = ("_closes", "_part", "_parts", "_rpc", "_span")
 
-    def __init__(self, rpc: Any, part: Callable[..., Any], span: Span) -> None:
+    def __init__(self, rpc: Any, parts: Parts, part: MessageType, span: Span) -> None:
         self._rpc = rpc
+        self._parts = parts
         self._part = part
         self._span = span
         self._closes = 0
@@ -53,7 +57,7 @@ class CalledSocket:
     async def receive(self) -> Message | None:
         """The next message. None: the call ended before a close."""
         try:
-            part = await self._rpc.read()
+            data = await self._rpc.read()
         except grpc.aio.AioRpcError:
             return None
         except asyncio.CancelledError:
@@ -61,18 +65,19 @@ class CalledSocket:
             if task is None or task.cancelling() or not self._rpc.cancelled():
                 raise
             return None  # It is the call that was cancelled, as when the channel is closed.
-        if part is grpc.aio.EOF:
+        if data is grpc.aio.EOF:
             return None
-        message = message_from_pb(part.websocket)
+        message = message_from_pb(self._parts.message(data))
         self._closes += isinstance(message, Close)
         return message
 
     async def send(self, message: Message) -> None:
         """Send a message."""
+        part = self._part(websocket=message_to_pb(message))
         try:
-            await self._rpc.write(self._part(websocket=message_to_pb(message)))
-        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
-            return  # The call is over; whoever reads learns it.
+            await write(self._rpc, part.SerializeToString())
+        except CallEndedError:
+            return  # Whoever reads learns it.
         self._closes += isinstance(message, Close)
 
     async def aclose(self) -> None:
@@ -90,7 +95,6 @@ class CalledSocket:
 
 async def open_call(rpc: Any, first: Any) -> SluiceError | None:
     """Send the first message of a call that opens a WebSocket; there is no other until a 101."""
-    # Where the call is over already, its reader knows why.
-    with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
-        await rpc.write(first)
+    with contextlib.suppress(CallEndedError):  # Its reader knows why.
+        await write(rpc, first.SerializeToString())
     return None
