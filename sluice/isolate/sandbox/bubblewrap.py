@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 FOLDER = "/worker"
 """Where the process finds its folder, read-only."""
 
-_DEVICES = ("/dev/null", "/dev/urandom")
+DEVICES = ("/dev/null", "/dev/urandom")
+"""What it finds in `/dev`."""
 
 
 def command(
@@ -33,7 +34,7 @@ def command(
         *("--die-with-parent", "--new-session", "--as-pid-1", "--clearenv", "--cap-drop", "ALL"),
         *("--hostname", "worker"),
         *(word for path in read_only for word in ("--ro-bind", path, path)),
-        *(word for path in _DEVICES for word in ("--dev-bind", path, path)),
+        *(word for path in DEVICES for word in ("--dev-bind", path, path)),
         # workerd looks itself up, and complains on its output where it is not there.
         *("--symlink", program[0], "/proc/self/exe"),
         *("--ro-bind", folder, FOLDER, "--remount-ro", "/", "--chdir", FOLDER),

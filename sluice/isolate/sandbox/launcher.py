@@ -14,13 +14,14 @@ import socket
 import struct
 import sys
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 from typing import Any, Self
 
 from sluice.isolate.sandbox import zygote
+from sluice.isolate.sandbox.guest import Guest
 from sluice.isolate.sandbox.libraries import libraries
 from sluice.isolate.sandbox.machine import find_bubblewrap
 from sluice.isolate.sandbox.posture import Kind, Posture
@@ -28,6 +29,7 @@ from sluice.wire.errors import Reason, SluiceError
 
 KILLED = -9
 _START = 10.0
+_EXECUTED_GUEST = 192 << 20  # address space of CPython and what it imports at its start
 _BOOT = (
     "import sys; sys.path.insert(0, sys.argv[1]);"
     "from sluice.isolate.sandbox import zygote; zygote.main()"
@@ -81,17 +83,28 @@ class _Pipe:
 
 
 class Launcher:
-    """Starts processes in `posture`, each with at most `data` bytes of memory of its own."""
+    """Starts processes in `posture`, each with at most `data` bytes of memory of its own.
 
-    def __init__(self, posture: Posture, executable: Path, data: int) -> None:
+    `image` is what they are: an executable, or the Python guest.
+    """
+
+    def __init__(self, posture: Posture, image: Path | Guest, data: int) -> None:
         self.posture = posture
+        guest = image if isinstance(image, Guest) else None
+        self.forks = guest is not None and posture.kind is not Kind.BUBBLEWRAP
+        """Whether processes are the zygote's forks, and execute nothing."""
+
+        self._command = guest.command() if guest else []
         confined = posture.kind is not Kind.NONE
-        self._read_only = [str(executable), *libraries(executable)] if confined else []
         self._plan = {
             "kind": posture.kind,
             "landlock": posture.landlock,
+            "namespaces": posture.namespaces,
             "bubblewrap": find_bubblewrap(),
-            "data": data,
+            "memory": data + (_EXECUTED_GUEST if guest and not self.forks else 0),
+            "read_only": _needed(image, forks=self.forks) if confined else [],
+            "python": guest is not None,
+            "guest": guest.paths if guest and self.forks else None,
         }
         self._ids = itertools.count()
         self._asked: dict[int, _Asked] = {}
@@ -110,7 +123,7 @@ class Launcher:
         read_only: Sequence[str] = (),
         escapes: str = "",
     ) -> Launched:
-        """Start `program` in `folder`, with the listener as descriptor 3.
+        """Start `program` in `folder`, with the listener as descriptor 3. The guest needs none.
 
         `read_only` are paths that it may read besides its own. `escapes` has the zygote run the
         escape probe instead, where it need not exec. Raises `SluiceError` where it does not start.
@@ -119,9 +132,10 @@ class Launcher:
         number, asked = self._ask()
         request = {
             "id": number,
-            "program": list(program),
-            "read_only": [*self._read_only, *read_only],
-            "folder": str(folder),
+            "program": list(program or self._command),
+            "read_only": list(read_only),
+            # A fork has the memory of the zygote, where no neighbour's folder may be named.
+            "folder": "." if self.forks else str(folder),
             "uid": asked.uid,
             "escapes": escapes,
         }
@@ -129,8 +143,9 @@ class Launcher:
             try:
                 if asked.uid is not None:
                     _admit(folder, asked.uid)
-                with output.far, info.far:
-                    descriptors = [output.far.fileno(), listener.fileno(), info.far.fileno()]
+                with output.far, info.far, _opened(folder) as opened:
+                    third = opened if self.forks else info.far.fileno()
+                    descriptors = [output.far.fileno(), listener.fileno(), third]
                     socket.send_fds(connection, [json.dumps(request).encode()], descriptors)
             except OSError as error:
                 self._end(number, KILLED)
@@ -178,7 +193,8 @@ class Launcher:
         arguments = [_BOOT, str(_ROOT), str(os.getpid()), str(theirs.fileno())]
         with theirs:
             self._zygote = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", "-c", *arguments, json.dumps(self._plan)),
+                *(sys.executable, "-I", "-S", "-X", "utf8", "-c"),
+                *(*arguments, json.dumps(self._plan)),
                 stdin=DEVNULL,
                 pass_fds=[theirs.fileno()],
                 env={},
@@ -231,6 +247,22 @@ class Launcher:
             if asked.process is not None:  # bwrap's child, should it have begun a moment ago
                 _kill(asked.process)
             self._end(number, KILLED)
+
+
+def _needed(image: Path | Guest, *, forks: bool) -> list[str]:
+    """Files that a process has to read. What the zygote imports for its forks, it adds itself."""
+    if isinstance(image, Guest):
+        return [*image.read_only, *([] if forks else image.paths)]
+    return [str(image), *libraries(image)]
+
+
+@contextlib.contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _kill(pid: int) -> None:

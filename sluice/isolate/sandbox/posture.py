@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from sluice.mesh.env import ConfigError
@@ -47,14 +47,29 @@ class Posture:
     landlock: int = 0
     """The kernel's Landlock ABI."""
 
+    namespaces: bool = False
+    """With Landlock: whether a process has namespaces of its own, and so a root of its own."""
+
+    @property
+    def of_forks(self) -> Posture:
+        """The same for processes that are forked and not executed, which bubblewrap cannot confine.
+
+        Where the kernel has no Landlock it is unchanged: they have to be executed.
+        """
+        if self.kind is not Kind.BUBBLEWRAP or not self.landlock:
+            return self
+        return replace(self, kind=Kind.LANDLOCK, namespaces=True)
+
     @property
     def gaps(self) -> frozenset[str]:
         """What it is known not to stop, by the names of the escape probe."""
         gaps = set()
-        if self.kind is Kind.LANDLOCK and not self.uids:
+        if self.kind is not Kind.LANDLOCK or self.namespaces:
+            return frozenset()
+        if not self.uids:
             # Landlock has no say in connect() to a path. Ours are 128 random bits, each.
             gaps.add("connect to a neighbour's socket by its path")
-        if self.kind is Kind.LANDLOCK and self.landlock < SCOPES_SINCE:
+        if self.landlock < SCOPES_SINCE:
             gaps.add("connect to an abstract socket")
         return frozenset(gaps)
 
@@ -63,7 +78,8 @@ class Posture:
             return "none"
         own = ", a uid for each Worker" if self.uids else ""
         abi = f" (ABI {self.landlock})" if self.kind is Kind.LANDLOCK else ""
-        return f"{self.kind}{abi} and seccomp{own}"
+        namespaces = ", namespaces" if self.namespaces else ""
+        return f"{self.kind}{abi}{namespaces} and seccomp{own}"
 
 
 def choose(wanted: str, *, unsafe: bool, machine: Machine) -> Posture:

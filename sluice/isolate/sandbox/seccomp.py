@@ -11,6 +11,7 @@ import errno
 import os
 import socket
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sluice.isolate.sandbox import syscalls
@@ -50,7 +51,7 @@ ARCHITECTURES = {
 
 @dataclass(frozen=True, slots=True)
 class _Check:
-    """Allow a call where its argument, masked, is one of `values`. Arguments are 32 bits wide."""
+    """Pass a call where its argument, masked, is one of `values`. Arguments are 32 bits wide."""
 
     argument: int
     values: tuple[int, ...]
@@ -58,36 +59,60 @@ class _Check:
     otherwise: int = errno.EPERM
 
     def instructions(self) -> list[_Instruction]:
+        """Run on to what follows where it passes."""
+        to_end = range(len(self.values), 0, -1)
         return [
             (_LOAD, 0, 0, _ARGUMENTS + 8 * self.argument),
             (_AND, 0, 0, self.mask),
-            *(
-                instruction
-                for value in self.values
-                for instruction in ((_EQUAL, 0, 1, value), (_RETURN, 0, 0, ALLOW))
-            ),
+            *((_EQUAL, left, 0, value) for left, value in zip(to_end, self.values, strict=True)),
             (_RETURN, 0, 0, _ERRNO | self.otherwise),
         ]
 
 
-_UNIX_ONLY = _Check(0, (socket.AF_UNIX,), otherwise=errno.EAFNOSUPPORT)
-_CHECKS = {
-    "socket": _UNIX_ONLY,
-    "socketpair": _UNIX_ONLY,
+_NEVER = (_Check(0, ()),)
+_UNIX = _Check(0, (socket.AF_UNIX,), otherwise=errno.EAFNOSUPPORT)
+_STREAM = _Check(1, (socket.SOCK_STREAM,), mask=0xF)  # beside it are flags
+
+Rules = Mapping[str, tuple[_Check, ...]]
+"""The checks that a call has to pass, all of them, by its name. Others need none."""
+
+_BOTH: Rules = {
+    "socket": (_UNIX,),
+    "socketpair": (_UNIX,),
     # Threads, and no process.
-    "clone": _Check(0, (_CLONE_THREAD,), mask=_CLONE_THREAD | _CLONE_NEW),
+    "clone": (_Check(0, (_CLONE_THREAD,), mask=_CLONE_THREAD | _CLONE_NEW),),
     # Its flags are in memory, where no filter sees them. At ENOSYS libc takes clone.
-    "clone3": _Check(0, (), otherwise=errno.ENOSYS),
+    "clone3": (_Check(0, (), otherwise=errno.ENOSYS),),
     # TCGETS, FIOCLEX, FIONCLEX, FIONBIO, FIONREAD. So not TIOCSTI, which types into a terminal.
-    "ioctl": _Check(1, (0x5401, 0x5451, 0x5450, 0x5421, 0x541B)),
+    "ioctl": (_Check(1, (0x5401, 0x5451, 0x5450, 0x5421, 0x541B)),),
     # PR_SET_NAME, PR_GET_NAME, PR_SET_VMA. So not PR_SET_PDEATHSIG, which would outlive us.
-    "prctl": _Check(0, (15, 16, 0x53564D41)),
+    "prctl": (_Check(0, (15, 16, 0x53564D41)),),
     # Of itself, not of a neighbour.
-    "prlimit64": _Check(0, (0,)),
+    "prlimit64": (_Check(0, (0,)),),
 }
+WORKERD: Rules = {**_BOTH, "kill": _NEVER, "tgkill": _NEVER, "listen": _NEVER}
+"""For workerd, which the zygote or bubblewrap executes with the filter in place."""
 
 
-def program(architecture: Architecture) -> bytes:
+def cpython(pid: int, listener: int, *, executed: bool) -> Rules:
+    """For the Python guest: signals to itself, and asyncio's second listen(2) on `listener`.
+
+    `pid` is its own, as it sees it. A fork of the zygote executes nothing; `executed` is for one
+    that bubblewrap has yet to execute.
+    """
+    itself = (_Check(0, (pid,)),)
+    return {
+        **_BOTH,
+        "socket": (_UNIX, _STREAM),
+        "socketpair": (_UNIX, _STREAM),
+        "kill": itself,
+        "tgkill": itself,
+        "listen": (_Check(0, (listener,)),),
+        **({} if executed else {"execve": _NEVER}),
+    }
+
+
+def program(architecture: Architecture, rules: Rules = WORKERD) -> bytes:
     """The filter, as an array of `struct sock_filter`."""
     code: list[_Instruction] = [
         (_LOAD, 0, 0, _ARCHITECTURE),
@@ -98,16 +123,16 @@ def program(architecture: Architecture) -> bytes:
     if architecture.has_x32:
         code += [(_AT_LEAST, 0, 1, _X32), (_RETURN, 0, 0, _ERRNO | errno.ENOSYS)]
     for name, number in architecture.numbers.items():
-        check = _CHECKS.get(name)
-        verdict = check.instructions() if check else [(_RETURN, 0, 0, ALLOW)]
+        verdict = [step for check in rules.get(name, ()) for step in check.instructions()]
+        verdict.append((_RETURN, 0, 0, ALLOW))
         code += [(_EQUAL, 0, len(verdict), number), *verdict]
     code.append((_RETURN, 0, 0, _ERRNO | errno.EPERM))
     return b"".join(struct.pack("HBBI", *instruction) for instruction in code)
 
 
-def of_this_machine() -> bytes:
+def of_this_machine(rules: Rules = WORKERD) -> bytes:
     """The filter for this machine. Raises `KeyError` for an architecture that has none."""
-    return program(ARCHITECTURES[os.uname().machine])
+    return program(ARCHITECTURES[os.uname().machine], rules)
 
 
 def install(code: bytes) -> None:

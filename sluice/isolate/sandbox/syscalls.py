@@ -1,6 +1,6 @@
-"""System calls that workerd makes, and their numbers.
+"""System calls that workerd and CPython make, and their numbers.
 
-From strace of workerd under load, with what libc and V8 may use instead of those. Numbers: the
+From strace of both under load, with what libc and V8 may use instead of those. Numbers: the
 kernel's `arch/x86/entry/syscalls/syscall_64.tbl`, and `include/uapi/asm-generic/unistd.h` for
 aarch64, which lacks some (`-`).
 """
@@ -96,7 +96,9 @@ restart_syscall 219 128
 arch_prctl 158 -
 # the start: bubblewrap and the zygote install the filter, then exec
 execve 59 221
-# signals to itself, but none sent
+# signals to itself, which CPython may send
+kill 62 129
+tgkill 234 131
 rt_sigaction 13 134
 rt_sigprocmask 14 135
 rt_sigreturn 15 139
@@ -139,6 +141,7 @@ getsockname 51 204
 getpeername 52 205
 getsockopt 55 209
 setsockopt 54 208
+listen 50 201
 shutdown 48 210
 sendto 44 206
 recvfrom 45 207

@@ -69,7 +69,7 @@ async def check(launcher: Launcher, folder: Path) -> None:
 async def _launch(
     launcher: Launcher, folder: Path, listener: socket.socket, targets: str
 ) -> Launched:
-    if launcher.posture.kind is Kind.LANDLOCK:
+    if launcher.posture.kind is not Kind.BUBBLEWRAP:
         return await launcher.launch(["probe"], folder, listener, escapes=targets)
     program = [str(_PYTHON), "-I", "-S", escapes.__file__, targets]
     paths = sysconfig.get_paths()

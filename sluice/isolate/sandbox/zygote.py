@@ -1,12 +1,14 @@
-"""The zygote: a small process that forks the Workers' processes, confines each, and lets it exec.
+"""The zygote: a small process that forks the Workers' processes, confines each, and lets it run.
 
 Its own process, because it is single-threaded: between fork and exec it runs Python, which is safe
 in no process that has gRPC's threads. It starts what its service asks for over a socket, a message
 each, and says how each ended. It ends with its service, and they with it.
 
+A fork executes a program, or, where the zygote has taken in the Python guest, is the guest.
+
 Requests: `{"id", "program", "read_only", "folder", "uid", "escapes"}` with the descriptors of the
-output, the listener and, for bubblewrap, what it writes its info to. Answers: `{"id", "pid"}` or
-`{"id", "error"}`, and later `{"id", "status"}`.
+output, the listener, and a third: for bubblewrap what it writes its info to, for the guest its
+folder. Answers: `{"id", "pid"}` or `{"id", "error"}`, and later `{"id", "status"}`.
 """
 
 from __future__ import annotations
@@ -23,13 +25,15 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
-from sluice.isolate.sandbox import bubblewrap, escapes, kernel, landlock, seccomp
+from sluice.isolate.sandbox import bubblewrap, escapes, kernel, landlock, namespaces, seccomp
+from sluice.isolate.sandbox import guest as guests
 
 LISTENER = 3
 """Descriptor of the listening socket in every process started."""
 
 MAX_MESSAGE = 64 * 1024
 _FILTER, _INFO = 4, 5
+_FIRST_PID = 1  # of a process in bubblewrap, as it sees it
 _HIGH = 64  # above what is put in place
 _OOM_SCORE = "900"  # the Workers' processes before their service
 _PROCESSES = 512  # threads, for a uid of its own
@@ -37,11 +41,17 @@ CANNOT_START = 127
 
 
 class Zygote:
-    """Serves requests from `service`. `plan` is what all processes share."""
+    """Serves requests from `service`. `plan` is what all processes share.
 
-    def __init__(self, service: socket.socket, plan: dict[str, Any]) -> None:
+    With a `guest`, every process is that, and nothing of its neighbours may be in memory here.
+    """
+
+    def __init__(
+        self, service: socket.socket, plan: dict[str, Any], guest: guests.Run | None = None
+    ) -> None:
         self._service = service
         self._plan = plan
+        self._guest = guest
         self._ids: dict[int, int] = {}
 
     def serve(self) -> None:
@@ -95,14 +105,17 @@ class Zygote:
         """In the fork: become what was asked for. Whatever fails here is said on its output."""
         try:
             signal.set_wakeup_fd(-1)
-            for number in (signal.SIGCHLD, signal.SIGPIPE):
-                signal.signal(number, signal.SIG_DFL)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             os.setsid()
-            os.chdir(request["folder"])
+            if self._guest:
+                os.fchdir(descriptors.pop())
+            else:
+                signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # which Python ignores
+                os.chdir(request["folder"])
             _place(descriptors)
-            _limit(self._plan["data"], request["uid"])
+            _limit(self._plan, request["uid"])
             confine = {"bubblewrap": self._in_bubblewrap, "landlock": self._in_landlock}
-            confine.get(self._plan["kind"], _in_nothing)(request, zygote)
+            confine.get(self._plan["kind"], self._in_nothing)(request, zygote)
         except BaseException as error:
             os.write(2, f"the sandbox did not start: {error}\n".encode())
         finally:
@@ -110,13 +123,13 @@ class Zygote:
 
     def _in_bubblewrap(self, request: dict[str, Any], zygote: int) -> None:
         read_end, write_end = os.pipe()  # not a memfd: there are no files to be written any more
-        os.write(write_end, seccomp.of_this_machine())
+        os.write(write_end, self._filter(_FIRST_PID))
         os.dup2(read_end, _FILTER)
         command = bubblewrap.command(
             self._plan["bubblewrap"],
             request["program"],
             folder=request["folder"],
-            read_only=request["read_only"],
+            read_only=[*self._plan["read_only"], *request["read_only"]],
             seccomp=_FILTER,
             info=_INFO,
         )
@@ -127,26 +140,39 @@ class Zygote:
 
     def _in_landlock(self, request: dict[str, Any], zygote: int) -> None:
         rules = landlock.Ruleset(self._plan["landlock"])
-        rules.allow(request["read_only"], landlock.READ_AND_EXECUTE)
+        read_only = [*self._plan["read_only"], *request["read_only"]]
+        rules.allow(read_only, landlock.READ_AND_EXECUTE)
         rules.allow([request["folder"], "/dev/urandom"], landlock.READ)
         rules.allow(["/dev/null"], landlock.READ_AND_WRITE)
         _take_uid(request["uid"])
+        if self._plan["namespaces"]:
+            namespaces.enter(read_only)
         kernel.die_with_parent(zygote)
         kernel.drop_capabilities()
         rules.enforce()
         os.closerange(LISTENER + 1, _HIGH * 1024)
-        seccomp.install(seccomp.of_this_machine())
+        seccomp.install(self._filter(os.getpid()))
         if request["escapes"]:
             escapes.main(request["escapes"])
             os._exit(0)
-        _exec(request["program"])
+        self._run(request["program"])
 
+    def _filter(self, pid: int) -> bytes:
+        rules = seccomp.WORKERD
+        if self._plan["python"]:
+            rules = seccomp.cpython(pid, LISTENER, executed=self._guest is None)
+        return seccomp.of_this_machine(rules)
 
-def _in_nothing(request: dict[str, Any], zygote: int) -> None:
-    if sys.platform == "linux":
-        kernel.die_with_parent(zygote)
-    os.closerange(LISTENER + 1, _HIGH * 1024)
-    _exec(request["program"])
+    def _in_nothing(self, request: dict[str, Any], zygote: int) -> None:
+        if sys.platform == "linux":
+            kernel.die_with_parent(zygote)
+        os.closerange(LISTENER + 1, _HIGH * 1024)
+        self._run(request["program"])
+
+    def _run(self, program: list[str]) -> NoReturn:
+        if self._guest:
+            guests.serve(self._guest, LISTENER)
+        _exec(program)
 
 
 def _exec(command: list[str]) -> NoReturn:
@@ -167,15 +193,22 @@ def _moved_up(descriptor: int) -> int:
     return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _HIGH)
 
 
-def _limit(data: int, uid: int | None) -> None:
+def _limit(plan: dict[str, Any], uid: int | None) -> None:
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     if sys.platform == "linux":
-        resource.setrlimit(resource.RLIMIT_DATA, (data, data))
+        # CPython may map memory shared, which is not in RLIMIT_DATA; V8 does not, and maps a lot.
+        limit = resource.RLIMIT_AS if plan["python"] else resource.RLIMIT_DATA
+        resource.setrlimit(limit, (plan["memory"], plan["memory"]))
     if uid is not None:
         resource.setrlimit(resource.RLIMIT_NPROC, (_PROCESSES, _PROCESSES))
+
+
+def _own_space() -> int:
+    """Address space of this process, in bytes: proc_pid_statm(5)."""
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 
 
 def _take_uid(uid: int | None) -> None:
@@ -187,7 +220,12 @@ def _take_uid(uid: int | None) -> None:
 
 def main() -> None:
     """Serve. The command ends with the service's pid, the descriptor of its socket, the plan."""
-    parent, descriptor, plan = sys.argv[-3:]
+    parent, descriptor, text = sys.argv[-3:]
     if sys.platform == "linux":
         kernel.die_with_parent(int(parent))
-    Zygote(socket.socket(fileno=int(descriptor)), json.loads(plan)).serve()
+    plan, guest = json.loads(text), None
+    if plan["guest"]:
+        guest, loaded = guests.load(plan["guest"])
+        plan["read_only"] += loaded
+        plan["memory"] += _own_space()
+    Zygote(socket.socket(fileno=int(descriptor)), plan, guest).serve()

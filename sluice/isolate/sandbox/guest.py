@@ -1,0 +1,102 @@
+"""The Python server that Workers run in: where it is, and how the zygote takes it in."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import importlib.util
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from sluice.isolate.sandbox.libraries import libraries
+
+Run = Callable[[str, int], None]
+"""`sluice_guest.main.run`: serves the folder's Worker on a descriptor until the process ends."""
+
+_FOLDER = Path(__file__).resolve().parents[1] / "guest" / "python"
+_PYTHON = Path(sys.executable).resolve()
+_EXTENSIONS = ("_ctypes", "_ssl", "_sqlite3", "zlib", "_bz2", "_lzma", "_uuid")
+_TIME_ZONES = Path("/usr/share/zoneinfo")
+_SHARED = "libc.so"  # what is beside it is the system's libraries
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """What a Python Worker's process is made of, apart from the Worker."""
+
+    paths: tuple[str, ...]
+    """Folders that its packages are imported from: ours, and what that needs."""
+
+    read_only: tuple[str, ...]
+    """Files and folders of the interpreter, which Workers may read."""
+
+    def command(self) -> list[str]:
+        """A command line, for where the process cannot be the zygote's fork."""
+        boot = f"import sys; sys.path[:0] = {list(self.paths)!r}; import sluice_guest.main as m"
+        run = "del sys.path[:2]; m.run('.', 3)"
+        return [str(_PYTHON), "-I", "-S", "-X", "utf8", "-u", "-c", f"{boot}; {run}"]
+
+
+def find_guest() -> Guest:
+    """Look the interpreter and the packages up. Takes a tenth of a second, on a thread."""
+    aiohttp = importlib.util.find_spec("aiohttp")
+    if aiohttp is None or aiohttp.origin is None:
+        raise FileNotFoundError("aiohttp is not installed")
+    specs = [importlib.util.find_spec(name) for name in _EXTENSIONS]
+    extensions = [
+        spec.origin for spec in specs if spec and spec.origin and Path(spec.origin).is_file()
+    ]
+    linked = libraries(_PYTHON, *extensions)
+    needed = [str(_PYTHON), str(Path(os.__file__).parent)]
+    needed += [str(Path(extension).parent) for extension in extensions]
+    needed += [str(Path(path).parent) for path in linked if Path(path).name.startswith(_SHARED)]
+    needed += [*linked, str(_TIME_ZONES)]
+    read_only = tuple(path for path in dict.fromkeys(needed) if Path(path).exists())
+    return Guest((str(_FOLDER), str(Path(aiohttp.origin).parents[1])), read_only)
+
+
+def load(paths: Sequence[str]) -> tuple[Run, list[str]]:
+    """In the zygote: import the server. Gives it, and what it was loaded from.
+
+    Afterwards the import path is the standard library's: of what else is installed a Worker sees
+    only what the server needed.
+    """
+    standard = sys.path[1:]  # the first is where the zygote itself came from
+    sys.path[:] = [*paths, *standard]
+    run: Run = importlib.import_module("sluice_guest.main").run
+    sys.path[:] = standard
+    if threading.active_count() != 1:
+        raise RuntimeError("the guest started a thread at import")
+    gc.collect()
+    gc.freeze()
+    return run, sorted({source for module in sys.modules for source in _source(module, paths)})
+
+
+def _source(module: str, paths: Sequence[str]) -> list[str]:
+    """The file or folder in `paths` that a top-level module came from."""
+    spec = getattr(sys.modules[module], "__spec__", None)
+    if "." in module or spec is None:
+        return []
+    places = [*(spec.submodule_search_locations or []), spec.origin or ""]
+    return [place for place in places if str(Path(place).parent) in paths]
+
+
+def serve(run: Run, listener: int) -> NoReturn:
+    """In the fork, confined: be the server, and end with it."""
+    status = 1
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(line_buffering=True)  # type: ignore[union-attr] # they are text files
+        run(".", listener)
+        status = 0
+    except BaseException:  # it is said where a Worker's output goes
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        os._exit(status)
