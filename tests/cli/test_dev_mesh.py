@@ -92,6 +92,7 @@ USER = {
     "SLUICE_GRPC_LISTEN": "0.0.0.0:1",
     "SLUICE_DISPATCHER": "elsewhere:1",
     "SLUICE_API_TOKEN": "token",
+    "SLUICE_TLS_CERT": "/certs/client/cert.pem",
     "AWS_SECRET_ACCESS_KEY": "secret",
 }
 
@@ -104,6 +105,7 @@ def test_what_the_user_set_is_passed_on() -> None:
     assert userworker["SLUICE_GRPC_LISTEN"] == "127.0.0.1:50052"
     assert "SLUICE_DISPATCHER" not in userworker
     assert "SLUICE_API_TOKEN" not in userworker
+    assert "SLUICE_TLS_CERT" not in userworker
     assert "AWS_SECRET_ACCESS_KEY" not in userworker
     assert environment("dispatcher", USER, SETTINGS)["SLUICE_API_TOKEN"] == "token"
 
