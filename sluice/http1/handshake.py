@@ -63,8 +63,10 @@ def key_of(own: Mapping[str, list[bytes]]) -> bytes:
 def is_accepted(key: bytes, own: Mapping[str, list[bytes]]) -> bool:
     """Whether the hop-by-hop headers of a 101 response open the WebSocket that `key` asked for."""
     upgrades = [value.lower() for value in own.get("upgrade", [])]
+    options = b",".join(own.get("connection", [])).lower().split(b",")
     return (
         upgrades == [b"websocket"]
+        and b"upgrade" in [option.strip() for option in options]
         and own.get("sec-websocket-accept") == [accept_of(key)]
         and not own.get("sec-websocket-extensions")
     )

@@ -7,6 +7,7 @@ every number a double; integral ones are given back as integers.
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, TypeAlias
 
 from google.protobuf import struct_pb2
@@ -55,7 +56,10 @@ def check(struct: struct_pb2.Struct, *, name: str = "params") -> None:
 
 
 def from_struct(struct: struct_pb2.Struct) -> dict[str, Json]:
-    """The JSON object of a `Struct`, integral doubles as integers."""
+    """The JSON object of a `Struct`, integral doubles as integers.
+
+    Raises `INVALID_PARAMS` for a number that JSON has not: `Struct`'s own rule.
+    """
     return {key: _from_value(value) for key, value in struct.fields.items()}
 
 
@@ -91,8 +95,7 @@ def _from_value(value: struct_pb2.Value) -> Json:
         case "string_value":
             return value.string_value
         case "number_value":
-            number = value.number_value
-            return int(number) if number.is_integer() and abs(number) <= 2**53 else number
+            return _from_number(value.number_value)
         case "bool_value":
             return value.bool_value
         case "struct_value":
@@ -101,3 +104,9 @@ def _from_value(value: struct_pb2.Value) -> Json:
             return [_from_value(member) for member in value.list_value.values]
         case _:
             return None
+
+
+def _from_number(number: float) -> float:
+    if not math.isfinite(number):
+        raise SluiceError(Reason.INVALID_PARAMS, f"{number} is no number of JSON")
+    return int(number) if number.is_integer() and abs(number) <= 2**53 else number

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import AsyncIterator, Callable
 
 import pytest
+from google.protobuf import struct_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -215,6 +217,15 @@ def test_params_depth(depth: int) -> None:
         value = [value]
     with pytest.raises(SluiceError, match="levels deep"):
         params.to_struct({"a": 1, "b": value})
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_params_without_json(number: float) -> None:
+    """A number that JSON has not is refused, wherever it is: no guest could read its text."""
+    inner = struct_pb2.Value(number_value=number)
+    listed = struct_pb2.Value(list_value=struct_pb2.ListValue(values=[inner]))
+    with pytest.raises(SluiceError, match="no number of JSON"):
+        params.from_struct(struct_pb2.Struct(fields={"a": listed}))
 
 
 def _is_refused(check: Callable[[], None]) -> bool:
