@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sluice.pb import userworker_pb2, worker_pb2
-from sluice.registry.source import BundleSource
+from sluice.registry.source import Current, CurrentSource
 from sluice.wire import params
 from sluice.wire.errors import Reason, SluiceError
 
@@ -80,7 +80,7 @@ def limits(chosen: dict[str, Any]) -> worker_pb2.Limits:
 class Bindings:
     """Makes invocations of what dispatch Workers choose."""
 
-    def __init__(self, registry: BundleSource) -> None:
+    def __init__(self, registry: CurrentSource) -> None:
         self._registry = registry
         self._warned: set[tuple[str, str]] = set()
 
@@ -93,9 +93,11 @@ class Bindings:
         """
         namespace = binding.dispatch_namespace
         passed = self._declared(binding, chosen.outbound)
-        digest = await self._registry.resolve(namespace, chosen.name)
+        current = await self._registry.current(namespace, chosen.name)
         invocation = userworker_pb2.Invocation(
-            worker=worker_pb2.Worker(dispatch_namespace=namespace, name=chosen.name, digest=digest),
+            worker=worker_pb2.Worker(
+                dispatch_namespace=namespace, name=chosen.name, digest=current.digest
+            ),
             limits=limits(chosen.limits),
             hops=hops,
             rpc_method=chosen.rpc_method,
@@ -107,6 +109,7 @@ class Bindings:
             invocation.outbound.digest = await self._outbound_digest(binding.outbound_service)
             if passed:
                 invocation.outbound.params.CopyFrom(params.to_struct(passed, name="outbound"))
+        _add_policies(invocation.outbound, binding, current)
         return invocation
 
     async def _outbound_digest(self, service: str) -> str:
@@ -136,3 +139,15 @@ class Bindings:
                     key[:100],
                 )
         return {key: value for key, value in passed.items() if key in declared}
+
+
+def _add_policies(
+    outbound: worker_pb2.OutboundBinding,
+    binding: worker_pb2.DispatchNamespaceBinding,
+    current: Current,
+) -> None:
+    """Send along what holds for this invocation's subrequests, to its end."""
+    if current.egress is not None:
+        outbound.namespace_egress.CopyFrom(current.egress)
+    if binding.HasField("egress"):
+        outbound.binding_egress.CopyFrom(binding.egress)

@@ -12,7 +12,7 @@ from sluice.mesh import attributes, tracing
 from sluice.mesh.caller import Caller
 from sluice.mesh.tracing import Kind, Span
 from sluice.pb import outbound_pb2, worker_pb2
-from sluice.registry.source import BundleSource
+from sluice.registry.source import CurrentSource
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request, Response
 
@@ -25,7 +25,7 @@ class Dispatch:
         config: RunnerConfig,
         limits: Limits,
         worker_name: str,
-        registry: BundleSource,
+        registry: CurrentSource,
         userworker: Caller,
         outbound: Caller,
     ) -> None:

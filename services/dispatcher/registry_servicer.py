@@ -60,7 +60,8 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
     ) -> pb.CreateNamespaceResponse:
         """Create a dispatch namespace."""
         check_namespace(request.name, "name")
-        namespace = await self._directory.create_namespace(request.name)
+        policy = request.egress if request.HasField("egress") else None
+        namespace = await self._directory.create_namespace(request.name, policy)
         return pb.CreateNamespaceResponse(namespace=namespace)
 
     @_rpc
@@ -74,6 +75,16 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
     async def ListNamespaces(self, _request: pb.ListNamespacesRequest) -> pb.ListNamespacesResponse:
         """List the dispatch namespaces."""
         return pb.ListNamespacesResponse(namespaces=await self._directory.store.list_namespaces())
+
+    @_rpc
+    async def UpdateNamespace(
+        self, request: pb.UpdateNamespaceRequest
+    ) -> pb.UpdateNamespaceResponse:
+        """Replace the egress policy of a dispatch namespace."""
+        check_namespace(request.name, "name")
+        policy = request.egress if request.HasField("egress") else None
+        namespace = await self._directory.update_namespace(request.name, policy)
+        return pb.UpdateNamespaceResponse(namespace=namespace)
 
     @_rpc
     async def DeleteNamespace(

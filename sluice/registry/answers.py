@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from time import monotonic
-from typing import NamedTuple, TypeAlias
+from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 from sluice.bundle.validate import is_name, is_namespace
 from sluice.registry.flight import SingleFlight
@@ -21,6 +21,8 @@ STALE = 60.0
 MAX_ANSWERS = 10_000
 """Most answers kept. Those read longest ago go first."""
 
+T = TypeVar("T")
+
 Name: TypeAlias = tuple[str, str]
 """Dispatch namespace, empty for account level, and Worker."""
 
@@ -28,26 +30,26 @@ _NOT_FOUND = frozenset({Reason.WORKER_NOT_FOUND, Reason.NAMESPACE_NOT_FOUND})
 _log = logging.getLogger(__name__)
 
 
-class _Kept(NamedTuple):
+class _Kept(NamedTuple, Generic[T]):
     until: float
     stale_until: float
-    answer: str | SluiceError
+    answer: T | SluiceError
 
 
-class Answers:
-    """Digests by name, and names that are not there, in front of `read`.
+class Answers(Generic[T]):
+    """What is current, by name, and names that are not there, in front of `read`.
 
     `read` is asked once for all who want the same name at the same time.
     """
 
-    def __init__(self, read: Callable[[str, str], Awaitable[str]]) -> None:
+    def __init__(self, read: Callable[[str, str], Awaitable[T]]) -> None:
         self._read = read
-        self._kept: dict[Name, _Kept] = {}
-        self._flight: SingleFlight[Name, _Kept] = SingleFlight(self._ask)
+        self._kept: dict[Name, _Kept[T]] = {}
+        self._flight: SingleFlight[Name, _Kept[T]] = SingleFlight(self._ask)
         self._age = 0
 
-    async def get(self, name: Name) -> str:
-        """The digest. Raises what `read` raises."""
+    async def get(self, name: Name) -> T:
+        """What `read` gives. Raises what `read` raises."""
         kept = self._kept.get(name)
         if kept is None or kept.until <= monotonic():
             if not (is_name(name[1]) and (is_namespace(name[0]) or not name[0])):
@@ -72,7 +74,7 @@ class Answers:
         """Give up what is being read."""
         await self._flight.aclose()
 
-    async def _ask(self, name: Name) -> _Kept:
+    async def _ask(self, name: Name) -> _Kept[T]:
         age = self._age
         kept = await self._answer(name)
         if age == self._age:  # else it may be from before a write
@@ -82,7 +84,7 @@ class Answers:
                 del self._kept[next(iter(self._kept))]
         return kept
 
-    async def _answer(self, name: Name) -> _Kept:
+    async def _answer(self, name: Name) -> _Kept[T]:
         try:
             return _fresh(await self._read(*name))
         except SluiceError as error:
@@ -95,6 +97,6 @@ class Answers:
             return kept._replace(until=now + TTL)
 
 
-def _fresh(answer: str | SluiceError) -> _Kept:
+def _fresh(answer: T | SluiceError) -> _Kept[T]:
     until = monotonic() + TTL
     return _Kept(until, until + STALE, answer)

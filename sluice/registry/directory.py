@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from sluice.pb import registry_pb2, worker_pb2
 from sluice.registry.answers import Answers
 from sluice.registry.bundles import Bundles
+from sluice.registry.source import Current
 from sluice.registry.store import Store
 
 
@@ -20,7 +21,7 @@ class Directory:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self._answers = Answers(store.resolve)
+        self._answers = Answers(store.current)
         self._bundles = Bundles(store.bundle)
 
     async def aclose(self) -> None:
@@ -30,16 +31,29 @@ class Directory:
 
     async def resolve(self, namespace: str, name: str) -> str:
         """As `BundleSource.resolve`."""
+        return (await self.current(namespace, name)).digest
+
+    async def current(self, namespace: str, name: str) -> Current:
+        """As `resolve`, with the policy of the namespace."""
         return await self._answers.get((namespace, name))
 
     async def bundle(self, digest: str) -> worker_pb2.Bundle:
         """As `BundleSource.bundle`."""
         return await self._bundles.get(digest)
 
-    async def create_namespace(self, name: str) -> registry_pb2.Namespace:
+    async def create_namespace(
+        self, name: str, policy: worker_pb2.EgressPolicy | None = None
+    ) -> registry_pb2.Namespace:
         """As `Store.create_namespace`."""
         with self._changing(name):
-            return await self.store.create_namespace(name)
+            return await self.store.create_namespace(name, policy)
+
+    async def update_namespace(
+        self, name: str, policy: worker_pb2.EgressPolicy | None
+    ) -> registry_pb2.Namespace:
+        """As `Store.update_namespace`."""
+        with self._changing(name):
+            return await self.store.update_namespace(name, policy)
 
     async def delete_namespace(self, name: str) -> int:
         """As `Store.delete_namespace`."""

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, Select, and_, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from sluice.pb import registry_pb2
+from sluice.pb import registry_pb2, worker_pb2
 from sluice.registry.not_found import no_namespace, no_worker
 from sluice.registry.tables import bundles, namespaces, workers
 from sluice.wire.errors import SluiceError
@@ -20,11 +20,9 @@ def now_us() -> int:
 
 
 def select_namespaces() -> Select[Any]:
-    """Name, creation and number of Workers of every namespace."""
+    """Every namespace, with its number of Workers."""
     inside = select(func.count()).where(workers.c.namespace_id == namespaces.c.id)
-    return select(
-        namespaces.c.name, namespaces.c.created_us, inside.scalar_subquery().label("worker_count")
-    )
+    return select(namespaces, inside.scalar_subquery().label("worker_count"))
 
 
 def select_workers(namespace: str) -> Select[Any]:
@@ -33,6 +31,13 @@ def select_workers(namespace: str) -> Select[Any]:
         bundles, workers.c.digest == bundles.c.digest
     )
     return query.where(in_namespace(namespace))
+
+
+def select_current(namespace: str, name: str) -> Select[Any]:
+    """Digest of a Worker, and the policy of its namespace."""
+    joined = workers.outerjoin(namespaces, workers.c.namespace_id == namespaces.c.id)
+    query = select(workers.c.digest, namespaces.c.egress).select_from(joined)
+    return query.where(is_worker(namespace, name))
 
 
 def in_namespace(namespace: str) -> ColumnElement[bool]:
@@ -88,9 +93,16 @@ async def touch(connection: AsyncConnection, which: ColumnElement[bool]) -> None
 
 def namespace_of(row: Row[Any]) -> registry_pb2.Namespace:
     """A row of `select_namespaces`."""
-    found = registry_pb2.Namespace(name=row.name, worker_count=row.worker_count)
+    found = registry_pb2.Namespace(
+        name=row.name, worker_count=row.worker_count, egress=egress_of(row)
+    )
     found.created.FromMicroseconds(row.created_us)
     return found
+
+
+def egress_of(row: Row[Any]) -> worker_pb2.EgressPolicy | None:
+    """The policy of a row of `select_namespaces` or `select_current`."""
+    return None if row.egress is None else worker_pb2.EgressPolicy.FromString(row.egress)
 
 
 def worker_of(row: Row[Any], namespace: str) -> registry_pb2.WorkerInfo:

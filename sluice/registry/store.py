@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Self
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 
 from sluice.bundle.validate import check_name, check_namespace
 from sluice.pb import registry_pb2, worker_pb2
@@ -14,7 +14,9 @@ from sluice.registry import rows
 from sluice.registry.change import Change
 from sluice.registry.database import Database
 from sluice.registry.not_found import no_namespace, no_worker
+from sluice.registry.source import Current
 from sluice.registry.tables import bundles, namespaces, workers
+from sluice.wire import egress
 from sluice.wire.errors import Reason, SluiceError
 
 KEEP_BUNDLES = 24 * 3600
@@ -46,11 +48,14 @@ class Store:
         """Close every connection."""
         await self._database.aclose()
 
-    async def create_namespace(self, name: str) -> registry_pb2.Namespace:
+    async def create_namespace(
+        self, name: str, policy: worker_pb2.EgressPolicy | None = None
+    ) -> registry_pb2.Namespace:
         """Create a dispatch namespace."""
         check_namespace(name, "name")
+        values = {"name": name, "created_us": rows.now_us(), "egress": _stored(policy)}
         async with self._database.writing() as connection:
-            insert = self._database.insert(namespaces).values(name=name, created_us=rows.now_us())
+            insert = self._database.insert(namespaces).values(values)
             if not (await connection.execute(insert.on_conflict_do_nothing())).rowcount:
                 raise SluiceError(
                     Reason.ALREADY_EXISTS,
@@ -69,6 +74,15 @@ class Store:
         async with self._database.reading() as connection:
             found = await connection.execute(rows.select_namespaces().order_by(namespaces.c.name))
             return [rows.namespace_of(row) for row in found]
+
+    async def update_namespace(
+        self, name: str, policy: worker_pb2.EgressPolicy | None
+    ) -> registry_pb2.Namespace:
+        """Give a dispatch namespace another egress policy, or none."""
+        change = update(namespaces).where(namespaces.c.name == name).values(egress=_stored(policy))
+        async with self._database.writing() as connection:
+            await connection.execute(change)
+            return await rows.one_namespace(connection, name)
 
     async def delete_namespace(self, name: str) -> int:
         """Delete a dispatch namespace and its Workers. Returns how many those were."""
@@ -145,12 +159,16 @@ class Store:
 
     async def resolve(self, namespace: str, name: str) -> str:
         """Digest of a Worker's current version."""
+        return (await self.current(namespace, name)).digest
+
+    async def current(self, namespace: str, name: str) -> Current:
+        """A Worker's current version, and the policy of its namespace."""
         async with self._database.reading() as connection:
-            query = select(workers.c.digest).where(rows.is_worker(namespace, name))
-            digest: str | None = (await connection.execute(query)).scalar()
-            if digest is None:
+            query = rows.select_current(namespace, name)
+            row = (await connection.execute(query)).one_or_none()
+            if row is None:
                 raise await rows.missing(connection, namespace, name)
-            return digest
+            return Current(row.digest, rows.egress_of(row))
 
     async def bundle(self, digest: str) -> worker_pb2.Bundle:
         """The bundle of that digest."""
@@ -175,6 +193,14 @@ class Store:
         """A transaction that gives one Worker a version, and is alone in it."""
         async with self._database.writing() as connection:
             yield await Change.begin(self._database, connection, namespace, name)
+
+
+def _stored(policy: worker_pb2.EgressPolicy | None) -> bytes | None:
+    """A policy as the database has it. Raises `INVALID_REQUEST` for one that cannot be read."""
+    if policy is None:
+        return None
+    egress.check(policy)
+    return policy.SerializeToString()
 
 
 def _with_secrets(bundle: worker_pb2.Bundle, before: Mapping[str, str]) -> worker_pb2.Bundle:

@@ -34,6 +34,8 @@ namespaces = Table(
     Column("id", Integer, primary_key=True),
     Column("name", String(64), nullable=False, unique=True),
     Column("created_us", BigInteger, nullable=False),
+    # EgressPolicy, serialized. NULL for none.
+    Column("egress", LargeBinary),
 )
 
 bundles = Table(

@@ -13,7 +13,7 @@ from sluice.bundle.digest import digest
 from sluice.mesh.errors import from_rpc
 from sluice.pb import registry_pb2 as pb
 from sluice.pb import registry_pb2_grpc, userworker_pb2, userworker_pb2_grpc
-from sluice.pb.worker_pb2 import Bundle, Module, Worker
+from sluice.pb.worker_pb2 import Bundle, EgressPolicy, HostList, Module, Worker
 from sluice.registry.directory import Directory
 from sluice.registry.store import Store
 from sluice.wire.errors import Reason, SluiceError
@@ -253,8 +253,38 @@ MANAGED: list[Callable[[Stub, Any], Awaitable[object]]] = [
         pb.FollowWorkerLogsRequest(worker=Worker(name="a"), no_follow=True), metadata=m
     ).read(),
     lambda s, m: s.DeleteWorker(pb.DeleteWorkerRequest(worker=Worker(name="a")), metadata=m),
+    lambda s, m: s.UpdateNamespace(pb.UpdateNamespaceRequest(name="n"), metadata=m),
     lambda s, m: s.DeleteNamespace(pb.DeleteNamespaceRequest(name="n"), metadata=m),
 ]
+
+
+async def test_policy_of_a_namespace(stub: Stub) -> None:
+    """A namespace has the policy that it was created with, until it gets another, or none."""
+    first = EgressPolicy(allowed_hosts=HostList())
+    await stub.CreateNamespace(pb.CreateNamespaceRequest(name="production", egress=first))
+    got = await stub.GetNamespace(pb.GetNamespaceRequest(name="production"))
+    assert got.namespace.egress == first
+    second = EgressPolicy(mode=EgressPolicy.MODE_REPORT, denied_hosts=["*.test"])
+    put = await stub.UpdateNamespace(pb.UpdateNamespaceRequest(name="production", egress=second))
+    assert put.namespace.egress == second
+    none = await stub.UpdateNamespace(pb.UpdateNamespaceRequest(name="production"))
+    assert not none.namespace.HasField("egress")
+
+
+@pytest.mark.parametrize("create", [True, False])
+async def test_policy_that_cannot_be_read(stub: Stub, create: bool) -> None:
+    """The error names the pattern, and nothing is changed."""
+    bad = EgressPolicy(denied_hosts=["a.test", "b.test:80"])
+    if create:
+        call = stub.CreateNamespace(pb.CreateNamespaceRequest(name="production", egress=bad))
+    else:
+        await stub.CreateNamespace(pb.CreateNamespaceRequest(name="production"))
+        call = stub.UpdateNamespace(pb.UpdateNamespaceRequest(name="production", egress=bad))
+    error = await _error(call)
+    assert error.reason is Reason.INVALID_REQUEST
+    assert error.message.startswith("egress.denied_hosts[1]: 'b.test:80': ")
+    (*found,) = (await stub.ListNamespaces(pb.ListNamespacesRequest())).namespaces
+    assert [namespace.HasField("egress") for namespace in found] == ([] if create else [False])
 
 
 @pytest.mark.parametrize("stub", [TOKEN], indirect=True)

@@ -5,6 +5,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, event, text
@@ -26,6 +27,24 @@ async def test_the_migrations_make_the_tables(url: str) -> None:
     async with database.reading() as connection:
         assert await connection.run_sync(differences) == []
     await database.aclose()
+
+
+async def test_what_an_older_release_stored_is_kept(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database of the first schema is brought up to date with all that is in it."""
+    upgrade = command.upgrade
+    monkeypatch.setattr(command, "upgrade", lambda config, _: upgrade(config, "0001"))
+    database = await Database.open(url)
+    async with database.writing() as connection:
+        old = "INSERT INTO namespaces (id, name, created_us) VALUES (7, 'production', 1)"
+        await connection.execute(text(old))
+    await database.aclose()
+    monkeypatch.undo()
+    store = await Store.open(url)
+    (kept,) = await store.list_namespaces()
+    assert (kept.name, kept.HasField("egress")) == ("production", False)
+    await store.aclose()
 
 
 async def test_several_may_open_an_empty_database_at_once(url: str) -> None:

@@ -7,6 +7,7 @@ from time import process_time
 import pytest
 
 from sluice.bundle.digest import digest
+from sluice.pb.worker_pb2 import EgressPolicy
 from sluice.registry import answers
 from sluice.registry.directory import Directory
 from sluice.registry.source import BundleSource
@@ -47,6 +48,20 @@ async def test_a_write_is_seen_at_once(directory: Directory) -> None:
     assert await _reason(directory, "production", "acme") is Reason.NAMESPACE_NOT_FOUND
 
 
+async def test_a_policy_is_seen_at_once(directory: Directory) -> None:
+    """The policy that a namespace gets through the directory holds for what is asked next."""
+    await directory.create_namespace("production", EgressPolicy(denied_hosts=["a.test"]))
+    for name in ("acme", "shop"):
+        await directory.put_worker("production", name, bundle(name))
+    for denied in (["a.test"], ["b.test"], []):
+        policy = EgressPolicy(denied_hosts=denied)
+        await directory.update_namespace("production", policy)
+        for name in ("acme", "shop"):
+            assert await directory.current("production", name) == (digest(bundle(name)), policy)
+    await directory.update_namespace("production", None)
+    assert (await directory.current("production", "acme")).egress is None
+
+
 async def test_every_put_serves_from_when_it_returns(directory: Directory) -> None:
     """However many resolve meanwhile, a put that returned is what is found."""
     stop = asyncio.Event()
@@ -75,6 +90,11 @@ async def test_the_write_of_another_dispatcher_is_seen(
     for text in "12":
         info = await other.put_worker("", "acme", bundle(text))
         assert await directory.resolve("", "acme") == info.worker.digest
+    await other.create_namespace("production")
+    await other.put_worker("production", "acme", bundle())
+    for policy in (EgressPolicy(denied_hosts=["a.test"]), None):
+        await other.update_namespace("production", policy)
+        assert (await directory.current("production", "acme")).egress == policy
     await other.aclose()
     await other.store.aclose()
 

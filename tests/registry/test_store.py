@@ -6,6 +6,7 @@ import time
 import pytest
 
 from sluice.bundle.digest import digest
+from sluice.pb.worker_pb2 import EgressPolicy, HostList
 from sluice.registry.store import KEEP_BUNDLES, Store
 from sluice.wire.errors import Reason, SluiceError
 from tests.registry.conftest import bundle
@@ -25,6 +26,39 @@ async def test_a_namespace_is_created_listed_and_deleted(store: Store) -> None:
     assert (await store.get_namespace("production")).created == made.created
     assert await store.delete_namespace("production") == 2
     assert [n.name for n in await store.list_namespaces()] == ["a-first"]
+
+
+async def test_a_namespace_has_a_policy(store: Store) -> None:
+    """A policy is kept as it was given, beside namespaces that have none."""
+    policy = EgressPolicy(
+        mode=EgressPolicy.MODE_REPORT,
+        allowed_hosts=HostList(patterns=["*.B\u00fccher.example"]),
+        denied_hosts=["192.0.2.0/24"],
+    )
+    assert (await store.create_namespace("a", policy)).egress == policy
+    assert not (await store.create_namespace("b")).HasField("egress")
+    empty = EgressPolicy()
+    assert (await store.update_namespace("b", empty)).HasField("egress")  # which is not none
+    found = await store.list_namespaces()
+    assert [n.egress for n in found] == [policy, empty]
+    assert not (await store.update_namespace("a", None)).HasField("egress")
+    await store.put_worker("a", "acme", bundle())
+    await store.put_worker("b", "acme", bundle())
+    await store.put_worker("", "acme", bundle())
+    current = [await store.current(namespace, "acme") for namespace in ("a", "b", "")]
+    assert [egress for _, egress in current] == [None, empty, None]
+
+
+async def test_a_policy_needs_a_namespace_and_patterns(store: Store) -> None:
+    """A policy for no namespace, or that cannot be read, changes nothing and says why."""
+    with pytest.raises(SluiceError) as raised:
+        await store.update_namespace("gone", None)
+    assert raised.value.reason is Reason.NAMESPACE_NOT_FOUND
+    await store.create_namespace("a")
+    with pytest.raises(SluiceError, match=r"egress.denied_hosts\[0\]: ''") as raised:
+        await store.update_namespace("a", EgressPolicy(denied_hosts=[""]))
+    assert raised.value.reason is Reason.INVALID_REQUEST
+    assert not (await store.get_namespace("a")).HasField("egress")
 
 
 async def test_a_worker_is_put_listed_and_deleted(store: Store) -> None:
