@@ -74,7 +74,10 @@ class Runtime:
     """How each process is confined."""
 
     heap_bytes: int = 128 * 1024 * 1024
-    """Most JavaScript heap of an isolate."""
+    """Most JavaScript heap of an isolate, or memory of a Python Worker."""
+
+    python_once: bool = False
+    """Whether each invocation of a Python Worker has a process of its own."""
 
     @property
     def data_bytes(self) -> int:

@@ -90,12 +90,12 @@ def _uids(*paths: Path) -> str:
         return "CAP_SETUID, CAP_SETGID and CAP_KILL are not all there"
     if int(Path("/proc/self/uid_map").read_text().split()[2]) < _EVERY_UID:
         return "not every uid is mapped"
-    closed = (_closed(path.resolve()) for path in paths)
-    return next(filter(None, closed), "")
+    return next(filter(None, map(closed, paths)), "")
 
 
-def _closed(path: Path) -> str:
-    """Why others cannot reach a file or folder."""
+def closed(path: Path) -> str:
+    """Why others cannot reach a file or folder; empty, they can."""
+    path = path.resolve()
     for part in (path, *path.parents):
         needed = 0o004 if part.is_file() else 0o001
         if not part.exists() or not part.stat().st_mode & needed:

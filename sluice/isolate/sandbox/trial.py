@@ -26,6 +26,10 @@ from sluice.mesh.env import ConfigError
 _log = logging.getLogger(__name__)
 
 _DEADLINE = 20.0
+_UNCONFINED = {
+    False: "A Worker that breaks out of V8 is not confined",
+    True: "A Python Worker can do all that this service can",
+}
 _PYTHON = Path(sys.executable).resolve()
 
 
@@ -50,20 +54,20 @@ async def succeeded(launcher: Launcher, folder: Path) -> tuple[int, frozenset[st
             ) from error
 
 
-async def check(launcher: Launcher, folder: Path) -> None:
+async def check(launcher: Launcher, folder: Path, *, what: str = "sandbox") -> None:
     """Raise `ConfigError` that names what got out of the sandbox, where anything did.
 
     Logs the posture and the kernel, in one line.
     """
     posture, kernel = launcher.posture, os.uname().release
     if posture.kind is Kind.NONE:
-        _log.warning("sandbox: none. A Worker that breaks out of V8 is not confined")
+        _log.warning("%s: none. %s", what, _UNCONFINED[launcher.forks])
         return
     tried, escaped = await succeeded(launcher, folder)
     if unknown := escaped - posture.gaps:
         raise ConfigError(f"SLUICE_SANDBOX: {posture} does not stop: {', '.join(sorted(unknown))}")
     open_still = f", which does not stop: {', '.join(sorted(escaped))}" if escaped else ""
-    _log.info("sandbox: %s on Linux %s, %d escapes tried%s", posture, kernel, tried, open_still)
+    _log.info("%s: %s on Linux %s, %d escapes tried%s", what, posture, kernel, tried, open_still)
 
 
 async def _launch(
