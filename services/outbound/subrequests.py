@@ -9,8 +9,8 @@ from services.outbound.policy import Result
 from sluice.http1.server import Exchange
 from sluice.isolate import control
 from sluice.isolate.invocation import Invocation, Limits
+from sluice.isolate.program import direct_program
 from sluice.isolate.runner import Runner, RunnerConfig
-from sluice.isolate.workerd import direct_config
 from sluice.mesh import attributes, tracing
 from sluice.mesh.tracing import Kind, Span
 from sluice.pb import outbound_pb2, worker_pb2
@@ -32,7 +32,7 @@ class Subrequests:
         self._limits = limits
         self._registry = registry
         self._client = client
-        self.runner = Runner(config, registry.bundle, direct_config, self._fetch_of_outbound_worker)
+        self.runner = Runner(config, registry.bundle, direct_program, self._fetch_of_outbound_worker)
 
     async def fetch(
         self, subrequest: outbound_pb2.Subrequest, request: Request, span: Span
@@ -70,7 +70,10 @@ class Subrequests:
             {attributes.SLUICE_OUTBOUND_WORKER: worker.name},
         )
         limits = self._limits.with_chosen(bundle.limits)
-        invocation = Invocation(worker, subrequest, run, limits, hops=subrequest.hops)
+        customer = (subrequest.worker.dispatch_namespace, subrequest.worker.name)
+        invocation = Invocation(
+            worker, subrequest, run, limits, hops=subrequest.hops, customer=customer
+        )
         said = {}
         if subrequest.outbound.params.fields:
             bound = {*bundle.vars.fields, *bundle.secrets}

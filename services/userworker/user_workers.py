@@ -7,8 +7,8 @@ from typing import Any
 from sluice.http1.server import Exchange
 from sluice.isolate import control
 from sluice.isolate.invocation import Invocation, Limits
+from sluice.isolate.program import user_program
 from sluice.isolate.runner import Runner, RunnerConfig
-from sluice.isolate.workerd import user_config
 from sluice.mesh import attributes, tracing
 from sluice.mesh.caller import Caller
 from sluice.mesh.tracing import Kind, Span
@@ -32,7 +32,7 @@ class UserWorkers:
         self._limits = limits
         self._registry = registry
         self._outbound = outbound
-        self.runner = Runner(config, registry.bundle, user_config, self._subrequest)
+        self.runner = Runner(config, registry.bundle, user_program, self._subrequest)
 
     async def invoke(
         self, chosen: userworker_pb2.Invocation, request: Request, span: Span
@@ -61,6 +61,7 @@ class UserWorkers:
             run,
             self._limits.with_chosen(bundle.limits, chosen.limits),
             hops=chosen.hops,
+            customer=(worker.dispatch_namespace, worker.name),
         )
         return await self.runner.invoke(invocation, request, _said(chosen))
 

@@ -43,6 +43,9 @@ class Invocation(Generic[Detail]):
     span: Span
     limits: Limits
     hops: int = 0
+    customer: tuple[str, str] | None = None
+    """In whose share of the service it runs: a dispatch namespace and a Worker in it."""
+
     id: str = field(init=False)
     """Names the invocation in logs."""
 
@@ -50,6 +53,7 @@ class Invocation(Generic[Detail]):
     """The capability that a subrequest carries. Never logged."""
 
     subrequests: int = 0
+    open_subrequests: int = 0
     cpu_used: float = 0.0
     fate: SluiceError | None = None
     """Why the host ended it, where it did."""

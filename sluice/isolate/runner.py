@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from sluice.http1.server import Exchange
 from sluice.isolate import control, workerd
+from sluice.isolate.capacity import Capacity
+from sluice.isolate.egress import Egress, OnSubrequest
 from sluice.isolate.invocation import Invocation
 from sluice.isolate.isolate import Isolate
+from sluice.isolate.launchers import Launchers
 from sluice.isolate.output import Output
 from sluice.isolate.pool import Pool, PoolConfig
-from sluice.isolate.sandbox import trial
-from sluice.isolate.sandbox.launcher import Launcher
+from sluice.isolate.program import Language, Program, language_of
 from sluice.isolate.version import Version, version_of
 from sluice.mesh import attributes, logs
 from sluice.pb import worker_pb2
+from sluice.wire.bounded import bound, bound_response
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request, Response
+from sluice.wire.places import Places
 from sluice.wire.websocket import MAX_MESSAGE
 
 Detail = TypeVar("Detail")
-OnSubrequest = Callable[[Invocation[Detail], Exchange], Awaitable[Response]]
-ConfigOf = Callable[[worker_pb2.Bundle, workerd.Runtime], dict[str, bytes]]
+ProgramOf = Callable[[worker_pb2.Bundle, workerd.Runtime], Program]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class RunnerConfig:
     """Seconds that an invocation may take until its response begins."""
     max_message: int = MAX_MESSAGE
     """Most bytes of one WebSocket message."""
+    capacity: Capacity = field(default_factory=Capacity)
 
 
 class Runner(Generic[Detail]):
@@ -46,21 +49,23 @@ class Runner(Generic[Detail]):
         self,
         config: RunnerConfig,
         bundle: Callable[[str], Awaitable[worker_pb2.Bundle]],
-        config_of: ConfigOf,
+        program_of: ProgramOf,
         on_subrequest: OnSubrequest[Detail],
     ) -> None:
         self.output = Output()
         self._config = config
         self._bundle = bundle
-        self._config_of = config_of
-        self._on_subrequest = on_subrequest
-        runtime = config.runtime
-        self._launcher = Launcher(runtime.posture, runtime.executable, runtime.data_bytes)
+        self._program_of = program_of
+        self._egress = Egress(config.capacity, on_subrequest)
+        self._places: Places[tuple[str, str]] = Places(
+            config.capacity.invocations, Reason.LOAD_SHED, "places for invocations"
+        )
+        self._launchers = Launchers(config.runtime)
         self._pool = Pool(config.pool, self._start)
 
     async def try_sandbox(self) -> None:
         """Raise `ConfigError` where anything gets out of the sandbox."""
-        await trial.check(self._launcher, self._config.runtime.folder)
+        await self._launchers.check()
 
     def begin(self) -> None:
         """Start looking after the isolates."""
@@ -69,7 +74,7 @@ class Runner(Generic[Detail]):
     async def aclose(self) -> None:
         """Stop every isolate. Requests in flight fail."""
         await self._pool.aclose()
-        await self._launcher.aclose()
+        await self._launchers.aclose()
 
     async def invoke(
         self, invocation: Invocation[Detail], request: Request, said: Mapping[str, str]
@@ -78,10 +83,16 @@ class Runner(Generic[Detail]):
 
         `said` are further control headers for the guest. The response must be closed: its body or
         WebSocket is as long as the invocation. Raises `SluiceError` for everything but a response
-        of the Worker.
+        of the Worker: `LOAD_SHED` where there is no place for one more invocation.
         """
         try:
-            response, isolate = await self._respond(invocation, request, said)
+            bound(request, self._config.capacity.request_body, "request's body")
+            await self._places.take(invocation.customer)
+            try:
+                response, isolate = await self._respond(invocation, request, said)
+            except BaseException:
+                self._places.give(invocation.customer)
+                raise
         except BaseException as error:
             invocation.span.fail(error)
             invocation.span.end()
@@ -89,6 +100,7 @@ class Runner(Generic[Detail]):
 
         def closed(_: object) -> None:
             isolate.end(invocation)
+            self._places.give(invocation.customer)
             invocation.span.end()
 
         response.watch(closed)
@@ -97,7 +109,7 @@ class Runner(Generic[Detail]):
     async def _respond(
         self, invocation: Invocation[Detail], request: Request, said: Mapping[str, str]
     ) -> tuple[Response, Isolate]:
-        isolate, cold = await self._pool.acquire(version_of(invocation.worker))
+        isolate, cold = await self._pool.acquire(await self._version(invocation))
         invocation.span.set(attributes.COLD_START, cold)
         try:
             async with asyncio.timeout(self._config.wall_time):
@@ -107,6 +119,7 @@ class Runner(Generic[Detail]):
             if error := returned.get(control.ERROR):
                 await response.aclose()
                 control.raise_thrown(error)
+            await bound_response(response, self._config.capacity.response_body)
         except TimeoutError as error:
             isolate.end(invocation)
             raise SluiceError(
@@ -120,8 +133,17 @@ class Runner(Generic[Detail]):
             raise
         return response, isolate
 
+    async def _version(self, invocation: Invocation[Detail]) -> Version:
+        version = version_of(invocation.worker)
+        if self._config.runtime.python_once:
+            bundle = await self._bundle(version.digest)
+            if language_of(bundle) is Language.PYTHON:
+                return version._replace(invocation=invocation.id)
+        return version
+
     async def _start(self, version: Version) -> Isolate:
         bundle = await self._bundle(version.digest)
+        program = self._program_of(bundle, self._config.runtime)
 
         def output(line: str) -> None:
             self.output.add((version.dispatch_namespace, version.name), version.digest, line)
@@ -136,31 +158,11 @@ class Runner(Generic[Detail]):
 
         return await Isolate.start(
             version,
-            self._config_of(bundle, self._config.runtime),
-            self._config.runtime,
-            self._launcher,
-            self._receive,
+            program,
+            self._config.runtime.folder,
+            await self._launchers.of(program.language),
+            self._egress.serve,
             control.thrown,
             output,
             self._config.max_message,
         )
-
-    async def _receive(self, isolate: Isolate, exchange: Exchange) -> Response:
-        """Take a subrequest from an isolate's egress socket."""
-        invocation = isolate.find(exchange.control.get(control.TOKEN))
-        if invocation is None:
-            raise SluiceError(
-                Reason.DESTINATION_PROHIBITED,
-                "This Worker is not permitted to access the internet outside of a request.",
-            )
-        if exchange.upgrade is not None:
-            raise SluiceError(
-                Reason.NOT_SUPPORTED, f"upgrade to {exchange.upgrade!r} is not carried"
-            )
-        invocation.subrequests += 1
-        if invocation.subrequests > invocation.limits.subrequests:
-            raise SluiceError(
-                Reason.EXCEEDED_SUBREQUESTS,
-                f"the invocation made more than {invocation.limits.subrequests} subrequests",
-            )
-        return await self._on_subrequest(invocation, exchange)

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from sluice.isolate.capacity import Capacity
 from sluice.isolate.invocation import Limits
 from sluice.isolate.pool import PoolConfig
 from sluice.isolate.runner import RunnerConfig
@@ -14,6 +15,7 @@ from sluice.isolate.sandbox.posture import choose
 from sluice.isolate.workerd import Runtime, find_workerd
 from sluice.mesh.channel import MAX_MESSAGE
 from sluice.mesh.env import ConfigError, Environment
+from sluice.wire.places import Bounds
 
 _LARGEST_MESSAGE = MAX_MESSAGE - 2**20
 
@@ -36,6 +38,7 @@ def runner_config(env: Environment, variables: Mapping[str, str]) -> RunnerConfi
         folder=folder,
         posture=posture,
         heap_bytes=env.size("WORKER_MEMORY", "128MiB"),
+        python_once=_python_once(env),
     )
     pool = PoolConfig(
         max_isolates=env.integer("MAX_ISOLATES", 100, least=1),
@@ -47,7 +50,36 @@ def runner_config(env: Environment, variables: Mapping[str, str]) -> RunnerConfi
         pool,
         wall_time=env.duration("WALL_TIME", "60s"),
         max_message=_max_message(env),
+        capacity=_capacity(env),
     )
+
+
+def _capacity(env: Environment) -> Capacity:
+    """What all Workers together, and one of them, may cost the service."""
+    waiting = env.integer("MAX_WAITING", 1000)
+    invocations = Bounds(
+        total=env.integer("MAX_INVOCATIONS", 2000, least=1),
+        each=env.integer("MAX_INVOCATIONS_PER_WORKER", 500, least=1),
+        queue=waiting,
+        queue_each=waiting // 4,
+        wait=env.duration("MAX_WAIT", "5s"),
+    )
+    return Capacity(
+        invocations,
+        connections=env.integer("CONNECTION_LIMIT", 6, least=1),
+        connection_wait=env.duration("CONNECTION_WAIT", "30s"),
+        open_subrequests=env.integer("OPEN_SUBREQUEST_LIMIT", 1000, least=1),
+        request_body=env.size("REQUEST_BODY_LIMIT", "100MiB") or None,
+        response_body=env.size("RESPONSE_BODY_LIMIT", "0B") or None,
+    )
+
+
+def _python_once(env: Environment) -> bool:
+    """Whether an invocation of a Python Worker has a process of its own."""
+    isolation = env.text("PYTHON_ISOLATION", "process")
+    if isolation not in ("process", "request"):
+        raise ConfigError(f"SLUICE_PYTHON_ISOLATION: {isolation!r} is not process or request")
+    return isolation == "request"
 
 
 def _max_message(env: Environment) -> int:

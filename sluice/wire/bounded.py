@@ -54,5 +54,15 @@ def bound(message: Request | Response, limit: int | None, what: str) -> None:
         raise _too_large(what, limit)
 
 
+async def bound_response(response: Response, limit: int | None) -> Response:
+    """`response`, its body bounded. One that says that it is too long is closed."""
+    try:
+        bound(response, limit, "response's body")
+    except SluiceError:
+        await response.aclose()
+        raise
+    return response
+
+
 def _too_large(what: str, limit: int) -> SluiceError:
     return SluiceError(Reason.BODY_TOO_LARGE, f"The {what} is larger than {limit} bytes.")

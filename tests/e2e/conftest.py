@@ -49,7 +49,11 @@ async def origin() -> AsyncIterator[Origin]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def shared_mesh(shared_folder: Path) -> AsyncIterator[Mesh]:
     """One mesh for all tests that do not kill it."""
-    variables = {"SLUICE_ALLOW_ADDRESS": "127.0.0.1/32", "SLUICE_ISOLATE_IDLE": "3s"}
+    variables = {
+        "SLUICE_ALLOW_ADDRESS": "127.0.0.1/32",
+        "SLUICE_ISOLATE_IDLE": "3s",
+        "SLUICE_REQUEST_BODY_LIMIT": "0B",  # test_memory sends long ones
+    }
     async with running(shared_folder, **variables) as mesh:
         yield mesh
     assert [path.name for path in shared_folder.iterdir() if path.is_dir()] == []
