@@ -6,8 +6,8 @@ from services.dispatcher import binding
 from sluice.http1.server import Exchange
 from sluice.isolate import control
 from sluice.isolate.invocation import Invocation, Limits
+from sluice.isolate.program import direct_program
 from sluice.isolate.runner import Runner, RunnerConfig
-from sluice.isolate.workerd import direct_config
 from sluice.mesh import attributes, tracing
 from sluice.mesh.caller import Caller
 from sluice.mesh.tracing import Kind, Span
@@ -35,7 +35,7 @@ class Dispatch:
         self._bindings = binding.Bindings(registry)
         self._userworker = userworker
         self._outbound = outbound
-        self.runner = Runner(config, registry.bundle, direct_config, self._subrequest)
+        self.runner = Runner(config, registry.bundle, direct_program, self._subrequest)
 
     async def serve(self, _: None, request: Request, span: Span) -> Response:
         """Serve a request that came over gRPC: the same as one at the public listener."""

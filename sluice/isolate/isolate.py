@@ -8,18 +8,19 @@ import shutil
 import socket
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sluice.http1.client import Client
 from sluice.http1.limits import Limits
 from sluice.http1.server import Exchange, Peer, Server
-from sluice.isolate import workerd
 from sluice.isolate.invocation import Invocation
 from sluice.isolate.process import ChildProcess
+from sluice.isolate.program import Program
 from sluice.isolate.sandbox.launcher import Launcher
 from sluice.isolate.version import Version
+from sluice.isolate.workerd import EGRESS_SOCKET
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request, Response
 
@@ -28,7 +29,8 @@ AFTERLIFE = 30.0
 
 _LISTEN_BACKLOG = 1024
 _LAST_LINES = 20
-_NO_MEMORY = "Unable to allocate "  # what tcmalloc prints before it ends the process
+# What tcmalloc, and CPython, print before they end the process.
+_NO_MEMORY = ("Unable to allocate ", "MemoryError")
 _DEATH_WAIT = 0.25
 
 OnSubrequest = Callable[["Isolate", Exchange], Awaitable[Response]]
@@ -77,34 +79,34 @@ class Isolate:
     async def start(
         cls,
         version: Version,
-        config: Mapping[str, bytes],
-        runtime: workerd.Runtime,
+        program: Program,
+        run_folder: Path,
         launcher: Launcher,
         on_subrequest: OnSubrequest,
         on_error: Callable[[SluiceError], Response],
         output: Callable[[str], None],
         max_message: int,
     ) -> Isolate:
-        """Start a process with `config`. It may be sent requests at once.
+        """Start a process of `program`. It may be sent requests at once.
 
         `max_message` is the most bytes of one WebSocket message, in and out.
         """
         # Nobody guesses this name: what could reach a neighbour's sockets would have to.
-        folder = runtime.folder / f"i-{secrets.token_urlsafe(16)}"
+        folder = run_folder / f"i-{secrets.token_urlsafe(16)}"
         folder.mkdir(mode=0o700)
         isolate = cls(version, folder, on_subrequest, on_error, output, max_message)
         try:
-            for name, content in config.items():
+            for name, content in program.files.items():
                 (folder / name).write_bytes(content)
-            await isolate._launch(launcher, workerd.arguments(runtime))
+            await isolate._launch(launcher, program.arguments)
         except BaseException:
             await isolate._egress.close(grace=0)
             shutil.rmtree(folder, ignore_errors=True)
             raise
         return isolate
 
-    async def _launch(self, launcher: Launcher, arguments: list[str]) -> None:
-        await self._egress.listen_unix(str(self._folder / workerd.EGRESS_SOCKET))
+    async def _launch(self, launcher: Launcher, arguments: Sequence[str]) -> None:
+        await self._egress.listen_unix(str(self._folder / EGRESS_SOCKET))
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
             listener.bind(str(self._folder / "in.sock"))
             listener.listen(_LISTEN_BACKLOG)

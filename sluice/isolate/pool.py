@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from sluice.isolate.isolate import Isolate
+from sluice.isolate.isolate import AFTERLIFE, Isolate
 from sluice.isolate.version import Version
 from sluice.wire.errors import Reason, SluiceError
 
@@ -136,7 +136,7 @@ class Pool:
         if isolate in self._retired:
             if unused > 0:
                 self._remove(isolate)
-        elif unused > self._config.idle:
+        elif unused > (AFTERLIFE if isolate.version.invocation else self._config.idle):
             self._remove(isolate)
         elif isolate.resident_bytes() > self._config.recycle_bytes:
             self._retired.add(self._isolates.pop(isolate.version))

@@ -9,7 +9,7 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sluice.isolate.sandbox.launcher import Launched, Launcher
@@ -42,12 +42,15 @@ class ChildProcess:
     async def start(
         cls,
         launcher: Launcher,
-        arguments: list[str],
+        arguments: Sequence[str],
         folder: Path,
         listener: socket.socket,
         on_line: Callable[[str], None],
     ) -> ChildProcess:
-        """Start `arguments` in `folder`. `on_line` gets each line it prints, 8 KiB at most."""
+        """Start `arguments` in `folder`, or what the launcher starts without any.
+
+        `on_line` gets each line it prints, 8 KiB at most.
+        """
         return cls(await launcher.launch(arguments, folder, listener), on_line)
 
     def cpu_seconds(self) -> float:

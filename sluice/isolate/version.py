@@ -13,6 +13,8 @@ class Version(NamedTuple):
     dispatch_namespace: str
     name: str
     digest: str
+    invocation: str = ""
+    """The one invocation that the isolate is for, where it is for one."""
 
 
 def version_of(worker: worker_pb2.Worker) -> Version:

@@ -14,9 +14,10 @@ import pytest
 import pytest_asyncio
 
 from sluice.isolate.pool import PoolConfig
+from sluice.isolate.program import direct_program, user_program
 from sluice.isolate.runner import Runner, RunnerConfig
 from sluice.isolate.sandbox.machine import best
-from sluice.isolate.workerd import Runtime, direct_config, find_workerd, user_config
+from sluice.isolate.workerd import Runtime, find_workerd
 from tests.e2e.mesh import Mesh, dispatch_bundle, running
 from tests.e2e.origin import Origin
 from tests.isolate.workers import Workers
@@ -52,7 +53,7 @@ async def _runner(folder: Path, *, trusted: bool) -> AsyncIterator[Workers]:
             wall_time=15,
         ),
         workers.bundle,
-        direct_config if trusted else user_config,
+        direct_program if trusted else user_program,
         workers.on_subrequest,
     )
     workers.runner.begin()

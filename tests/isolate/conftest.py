@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from sluice.isolate.pool import PoolConfig
+from sluice.isolate.program import direct_program, user_program
 from sluice.isolate.runner import Runner, RunnerConfig
 from sluice.isolate.sandbox.machine import best
-from sluice.isolate.workerd import Runtime, direct_config, find_workerd, user_config
+from sluice.isolate.workerd import Runtime, find_workerd
 from tests.isolate.workers import MakeWorkers, Workers
 
 
@@ -37,8 +38,8 @@ async def make_workers(run_folder: Path) -> AsyncIterator[MakeWorkers]:
         config = RunnerConfig(
             Runtime(executable, run_folder, posture), PoolConfig(**pool), wall_time=wall_time
         )
-        config_of = direct_config if trusted else user_config
-        workers.runner = Runner(config, workers.bundle, config_of, workers.on_subrequest)
+        program_of = direct_program if trusted else user_program
+        workers.runner = Runner(config, workers.bundle, program_of, workers.on_subrequest)
         workers.runner.begin()
         made.append(workers)
         return workers
