@@ -14,7 +14,7 @@ from sluice.mesh import attributes
 
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 _LEVELS = {"warning": "yellow", "error": "red"}
-_DECISIONS = {"allow": "green", "answer": "cyan", "deny": "red"}
+_DECISIONS = {"allow": "green", "answer": "cyan", "report": "yellow", "deny": "red"}
 
 
 def render(service: str, line: str, *, verbose: bool = False) -> Text | None:
@@ -66,6 +66,8 @@ def _subrequest(record: Mapping[str, Any]) -> Text:
     status, reason = record.get(attributes.STATUS), record.get(attributes.REASON)
     outbound = record.get(attributes.OUTBOUND_WORKER)
     own = record.get("event") == "fetch"
+    # Where nothing was refused, the lists are not what people look for.
+    policy = record.get(attributes.POLICY) if decision in ("deny", "report") else None
     return _text(
         (f"{_time(record)} ", "dim"),
         (str(outbound) if own else _worker(record), "bold"),
@@ -73,6 +75,7 @@ def _subrequest(record: Mapping[str, Any]) -> Text:
         (decision, _DECISIONS.get(decision, "")),
         (f" {status}" if status else "", "red" if (status or 0) >= 500 else ""),
         (f" {reason}" if reason else "", "red"),
+        (f" ({policy})" if policy else "", _DECISIONS.get(decision, "")),
         (f" {record.get(attributes.DURATION_MS, 0):.0f} ms", "dim"),
         (f" via {outbound}" if outbound and not own else "", "dim"),
     )

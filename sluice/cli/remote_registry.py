@@ -54,12 +54,30 @@ class RemoteRegistry:
     ) -> None:
         await self._channel.close()
 
-    async def create_namespace(self, name: str) -> registry_pb2.Namespace:
+    async def create_namespace(
+        self, name: str, policy: worker_pb2.EgressPolicy | None = None
+    ) -> registry_pb2.Namespace:
         """Create a dispatch namespace. `ALREADY_EXISTS` where there is one of that name."""
-        request = registry_pb2.CreateNamespaceRequest(name=name)
+        request = registry_pb2.CreateNamespaceRequest(name=name, egress=policy)
         created: registry_pb2.CreateNamespaceResponse
         created = await self._call(self._stub.CreateNamespace, request)
         return created.namespace
+
+    async def update_namespace(
+        self, name: str, policy: worker_pb2.EgressPolicy | None
+    ) -> registry_pb2.Namespace:
+        """Replace the egress policy of a dispatch namespace; None: by none."""
+        request = registry_pb2.UpdateNamespaceRequest(name=name, egress=policy)
+        updated: registry_pb2.UpdateNamespaceResponse
+        updated = await self._call(self._stub.UpdateNamespace, request)
+        return updated.namespace
+
+    async def namespace(self, name: str) -> registry_pb2.Namespace:
+        """One dispatch namespace."""
+        request = registry_pb2.GetNamespaceRequest(name=name)
+        got: registry_pb2.GetNamespaceResponse
+        got = await self._call(self._stub.GetNamespace, request)
+        return got.namespace
 
     async def namespaces(self) -> list[registry_pb2.Namespace]:
         """All dispatch namespaces, by name."""

@@ -63,6 +63,27 @@ SHOWN = [
         f"{ASKED} deny DESTINATION_PROHIBITED 35 ms",
     ),
     (
+        # Refused by a policy: the line says which pattern it was.
+        SUBREQUEST
+        | {
+            "decision": "deny",
+            "status": None,
+            "reason": "DESTINATION_PROHIBITED",
+            "policy": "binding deniedHosts: *.com",
+        },
+        f"{ASKED} deny DESTINATION_PROHIBITED (binding deniedHosts: *.com) 35 ms via outbound",
+    ),
+    (
+        # A policy in mode report is against it.
+        SUBREQUEST | {"decision": "report", "policy": "binding allowedHosts: no match"},
+        f"{ASKED} report 200 (binding allowedHosts: no match) 35 ms via outbound",
+    ),
+    (
+        # What a policy lets through is a line like any.
+        SUBREQUEST | {"policy": "binding allowedHosts: *.example.com"},
+        f"{ASKED} allow 200 35 ms via outbound",
+    ),
+    (
         # A response that broke off.
         SUBREQUEST | {"reason": "BODY_CUT_SHORT"},
         f"{ASKED} allow 200 BODY_CUT_SHORT 35 ms via outbound",
