@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
-from google.protobuf.descriptor import FileDescriptor
+from google.protobuf.descriptor import Descriptor, FileDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
 from sluice.pb import dispatcher_pb2, outbound_pb2, userworker_pb2
@@ -69,12 +69,17 @@ def _pair(file: FileDescriptor, service: str, whole: str, opening: str | None) -
         service=f"{file.package}.{service}",
         whole=whole,
         stream=stream,
-        whole_request=GetMessageClass(methods[whole].input_type),
-        stream_request=GetMessageClass(methods[stream].input_type),
-        whole_response=GetMessageClass(methods[whole].output_type),
-        stream_response=GetMessageClass(methods[stream].output_type),
+        whole_request=_class(methods[whole].input_type),
+        stream_request=_class(methods[stream].input_type),
+        whole_response=_class(methods[whole].output_type),
+        stream_response=_class(methods[stream].output_type),
         opening=opening,
     )
+
+
+def _class(message: Descriptor) -> MessageType:
+    made: Any = GetMessageClass(message)
+    return cast("MessageType", made)
 
 
 DISPATCH = _pair(dispatcher_pb2.DESCRIPTOR, "DispatcherService", "Dispatch", None)

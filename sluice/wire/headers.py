@@ -8,6 +8,7 @@ everywhere inside Sluice, and nothing but this file knows which names are specia
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from sluice.wire.errors import Reason, SluiceError
 
@@ -39,6 +40,15 @@ HOP_BY_HOP = frozenset(
 )
 """Fields of one connection (RFC 9110 section 7.6.1), a WebSocket's handshake among them."""
 
+MAX_HEADERS = 256
+"""Most headers of a message."""
+
+MAX_NAME = 256
+"""Most bytes of a header's name."""
+
+MAX_BYTES = 128 * 1024
+"""Most bytes of a header list as HTTP/1.1 writes it: four more a header than it has."""
+
 _NOT_CARRIED = FRAMING | HOP_BY_HOP
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
 _BAD_VALUE = re.compile(rb"[\r\n\0]")
@@ -68,6 +78,42 @@ def find(headers: list[Header], name: str) -> bytes | None:
         if key == name:
             return value
     return None
+
+
+def check_carried(headers: list[Header], reason: Reason = Reason.INVALID_REQUEST) -> None:
+    """Raise `reason` for a list that `carried` could not have made, or that is over a limit.
+
+    For what a peer service sends: all of it has been through `carried` there.
+    """
+    if len(headers) > MAX_HEADERS:
+        raise SluiceError(reason, f"headers: {len(headers)}, over {MAX_HEADERS}")
+    size = 4 * len(headers)
+    for name, value in headers:
+        try:
+            _check_name(name)
+        except ValueError as error:
+            raise SluiceError(reason, f"headers: {error}") from None
+        size += len(name) + len(value)
+    if size > MAX_BYTES:
+        raise SluiceError(reason, f"headers: {size} bytes, over {MAX_BYTES}")
+    if _BAD_VALUE.search(b" ".join([value for _, value in headers])):
+        name = next(name for name, value in headers if _BAD_VALUE.search(value))
+        raise SluiceError(reason, f"headers: the value of {name!r} has a CR, LF or NUL")
+
+
+@lru_cache(maxsize=1024)
+def _check_name(name: str) -> None:
+    """Raise `ValueError` for a name that is not carried. Only good names are cached."""
+    if not _TOKEN.fullmatch(name):
+        raise ValueError(f"{name[:100]!r} is not a lowercase header name")
+    if len(name) > MAX_NAME:
+        raise ValueError(f"{name[:100]!r}... is a name of {len(name)} bytes, over {MAX_NAME}")
+    if name in FRAMING:
+        raise ValueError(f"{name!r} is said by the message, not by a header")
+    if name in HOP_BY_HOP:
+        raise ValueError(f"{name!r} is of one connection, and never carried")
+    if name.startswith(CONTROL_PREFIX):
+        raise ValueError(f"{name!r} is Sluice's own, and never carried")
 
 
 def check(headers: list[Header]) -> None:

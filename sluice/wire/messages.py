@@ -17,8 +17,18 @@ from sluice.wire.websocket import WatchedSocket, WebSocket
 MAX_URL = 16 * 1024
 """Most characters of a URL (Workers limits: 16 KB)."""
 
+MAX_TEXT = 8 * 1024
+"""Most characters of a reason phrase."""
+
+MAX_LENGTH = 10**18 - 1
+"""Most bytes that a body may be said to have: the HTTP listeners take 18 digits too."""
+
 _METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
 _BAD_URL = re.compile(r"[^\x21-\x7e]")
+_BAD_AUTHORITY = re.compile(
+    r"[\\^|<>@]"
+)  # what the URL Standard takes for the end of a host, or no URL
+_BAD_TEXT = re.compile(r"[\r\n\0]|[^\0-\xff]")
 
 
 @dataclass(slots=True)
@@ -89,8 +99,8 @@ def request_from_pb(head: http_pb2.HttpRequestHead, body: Body) -> Request:
         raise SluiceError(Reason.INVALID_REQUEST, "head.method: CONNECT is not carried")
     check_url(head.url)
     headers = [(h.name, h.value) for h in head.headers]
-    header_list.check(headers)
-    length = head.content_length if head.HasField("content_length") else None
+    header_list.check_carried(headers)
+    length = _length(head, Reason.INVALID_REQUEST)
     if head.websocket and (head.method != "GET" or length):
         raise SluiceError(Reason.INVALID_REQUEST, "head.websocket: only a GET without a body may")
     return Request(head.method, head.url, headers, body, length, head.websocket)
@@ -109,12 +119,29 @@ def response_to_pb(response: Response, head: http_pb2.HttpResponseHead) -> None:
 
 
 def response_from_pb(head: http_pb2.HttpResponseHead, body: Body) -> Response:
-    """The response that `head` begins."""
-    length = head.content_length if head.HasField("content_length") else None
+    """The response that `head` begins. Raises `INVALID_RESPONSE` for what HTTP cannot carry."""
+    if not (200 <= head.status <= 599 or head.status == 101):
+        raise SluiceError(Reason.INVALID_RESPONSE, f"head.status: {head.status} ends no exchange")
+    headers = [(h.name, h.value) for h in head.headers]
+    header_list.check_carried(headers, Reason.INVALID_RESPONSE)
     text = head.status_text if head.HasField("status_text") else None
-    return Response(
-        head.status, [(h.name, h.value) for h in head.headers], body, length, status_text=text
-    )
+    if text and (len(text) > MAX_TEXT or _BAD_TEXT.search(text)):
+        raise SluiceError(
+            Reason.INVALID_RESPONSE, f"head.status_text: {text[:100]!r} is no reason phrase"
+        )
+    length = _length(head, Reason.INVALID_RESPONSE)
+    return Response(head.status, headers, body, length, status_text=text)
+
+
+def _length(
+    head: http_pb2.HttpRequestHead | http_pb2.HttpResponseHead, reason: Reason
+) -> int | None:
+    """What the head says of the body's length."""
+    if not head.HasField("content_length"):
+        return None
+    if head.content_length > MAX_LENGTH:
+        raise SluiceError(reason, f"head.content_length: {head.content_length}, over {MAX_LENGTH}")
+    return head.content_length
 
 
 def check_url(url: str) -> None:
@@ -132,5 +159,7 @@ def check_url(url: str) -> None:
         raise SluiceError(
             Reason.INVALID_REQUEST, f"head.url: {url[:100]!r} is not an absolute http(s) URL"
         )
-    if "@" in parts.netloc or parts.fragment:
-        raise SluiceError(Reason.INVALID_REQUEST, "head.url: has userinfo or a fragment")
+    if "#" in url or _BAD_AUTHORITY.search(parts.netloc):
+        raise SluiceError(
+            Reason.INVALID_REQUEST, "head.url: has userinfo, a fragment or an impossible host"
+        )

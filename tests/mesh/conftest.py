@@ -57,7 +57,7 @@ async def serve() -> AsyncIterator[Serve]:
     """Starts peers whose `Invoke` is the function given, with these options at both ends."""
     async with contextlib.AsyncExitStack() as stack:
 
-        async def start(invoke: Invoke, **options: int) -> Peer:
+        async def start(invoke: Invoke, **options: Any) -> Peer:
             server = GrpcServer(Address("127.0.0.1", 0), allow_plaintext=False, **options)
             add = userworker_pb2_grpc.add_UserWorkerServiceServicer_to_server
             server.add(NAME, functools.partial(add, Servicer(invoke)))
