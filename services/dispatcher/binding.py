@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from sluice.pb import userworker_pb2, worker_pb2
 from sluice.registry.source import Current, CurrentSource
@@ -19,6 +19,8 @@ from sluice.wire.errors import Reason, SluiceError
 _MAX_UINT32 = 2**32 - 1
 _LIMITS = {"cpuMs": "cpu_ms", "subRequests": "subrequests"}
 _MAX_WARNED = 1000
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -40,17 +42,23 @@ def parse(header: str) -> Chosen:
     """Read what the guest sent. Raises `INVALID_PARAMS` for what `get()` cannot take."""
     try:
         said = json.loads(header)
-        chosen = Chosen(
-            said["binding"],
-            said["name"],
-            said["props"],
-            said["outbound"],
-            said["limits"],
-            said.get("method", ""),
+        return Chosen(
+            _member(said, "binding", str),
+            _member(said, "name", str),
+            _member(said, "props", dict),
+            _member(said, "outbound", dict),
+            _member(said, "limits", dict),
+            _member({"method": "", **said}, "method", str),
         )
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise SluiceError(Reason.INVALID_PARAMS, "dispatcher.get(): cannot be read") from error
-    return chosen
+
+
+def _member(said: dict[str, Any], key: str, kind: type[T]) -> T:
+    value = said[key]
+    if not isinstance(value, kind):
+        raise TypeError(f"{key} is not of type {kind.__name__}")
+    return value
 
 
 def find(bundle: worker_pb2.Bundle, name: str) -> worker_pb2.DispatchNamespaceBinding:
