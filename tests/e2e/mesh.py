@@ -16,10 +16,13 @@ from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
+import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from sluice.mesh import tls
 from sluice.mesh.channel import dial
-from sluice.mesh.env import Address
+from sluice.mesh.env import Address, Environment
+from sluice.mesh.roles import Role
 from sluice.pb import registry_pb2, registry_pb2_grpc, worker_pb2
 
 SERVICES = ("dispatcher", "userworker", "outbound")
@@ -101,9 +104,12 @@ class ServiceProcess:
 
 
 class Mesh:
-    """The three services on free ports, with a registry of their own."""
+    """The three services on free ports, with a registry of their own.
 
-    def __init__(self, folder: Path, **variables: str) -> None:
+    With a folder of `certificates`, as `sluice certs` makes it, they speak mTLS.
+    """
+
+    def __init__(self, folder: Path, certificates: Path | None = None, /, **variables: str) -> None:
         self.http = f"http://127.0.0.1:{free_port()}"
         self.grpc = {name: Address("127.0.0.1", free_port()) for name in SERVICES}
         environment = {
@@ -118,8 +124,16 @@ class Mesh:
             **variables,
         }
         self.folder = folder
+        self.certificates = certificates
         self.services = {
-            name: ServiceProcess(name, {**environment, "SLUICE_GRPC_LISTEN": str(self.grpc[name])})
+            name: ServiceProcess(
+                name,
+                {
+                    **environment,
+                    "SLUICE_GRPC_LISTEN": str(self.grpc[name]),
+                    **tls_variables(certificates, Role(name)),
+                },
+            )
             for name in SERVICES
         }
 
@@ -129,7 +143,7 @@ class Mesh:
         self.session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0), auto_decompress=False
         )
-        self._channel = dial(self.grpc["dispatcher"])
+        self._channel = self.dial("dispatcher")
         self.registry = registry_pb2_grpc.RegistryServiceStub(self._channel)
         return self
 
@@ -155,9 +169,14 @@ class Mesh:
     async def healthy(self, name: str) -> None:
         """Wait until a service says that it is serving."""
         async with asyncio.timeout(_READY):
-            async with dial(self.grpc[name]) as channel:
+            async with self.dial(name) as channel:
                 health = health_pb2_grpc.HealthStub(channel)
                 await health.Check(health_pb2.HealthCheckRequest(), wait_for_ready=True)
+
+    def dial(self, name: str, caller: Role = Role.CLIENT) -> grpc.aio.Channel:
+        """A channel to a service; with mTLS, as `caller`."""
+        own = tls.read(Environment(tls_variables(self.certificates, caller)))
+        return dial(self.grpc[name], Role(name), own)
 
     async def namespace(self, name: str) -> None:
         """Create a dispatch namespace."""
@@ -206,10 +225,21 @@ def dispatch_bundle(source: str = DISPATCH, **binding: Any) -> worker_pb2.Bundle
     return bundle
 
 
+def tls_variables(certificates: Path | None, role: Role) -> dict[str, str]:
+    """The settings for the certificate of a role. Empty where there are no certificates."""
+    if certificates is None:
+        return {}
+    files = {"CERT": "cert.pem", "KEY": "key.pem", "CA": "ca.pem"}
+    own = certificates / role.value
+    return {f"SLUICE_TLS_{name}": str(own / file) for name, file in files.items()}
+
+
 @asynccontextmanager
-async def running(folder: Path, **variables: str) -> AsyncIterator[Mesh]:
+async def running(
+    folder: Path, certificates: Path | None = None, /, **variables: str
+) -> AsyncIterator[Mesh]:
     """A mesh with the namespace `production` and the dispatch Worker `dispatch`."""
-    async with Mesh(folder, **variables) as mesh:
+    async with Mesh(folder, certificates, **variables) as mesh:
         await mesh.namespace("production")
         await mesh.deploy("dispatch", dispatch_bundle())
         yield mesh

@@ -1,0 +1,71 @@
+"""The mesh with certificates of `sluice certs`: as without, and closed to whoever has none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import grpc
+import pytest
+from click.testing import CliRunner
+
+from sluice.cli.main import main
+from sluice.mesh.channel import dial
+from sluice.mesh.roles import Role
+from sluice.pb import http_pb2, userworker_pb2, userworker_pb2_grpc, worker_pb2
+from tests.e2e.conftest import OUTBOUND
+from tests.e2e.mesh import SERVICES, Mesh, running, tls_variables
+from tests.e2e.origin import Origin
+
+FETCHES = "export default { fetch: request => fetch(request.headers.get('x-url')) }"
+
+
+@pytest.fixture
+def certificates(short_folder: Path) -> Path:
+    """Certificates for every role."""
+    folder = short_folder / "certs"
+    result = CliRunner().invoke(main, ["certs", "--out", str(folder)])
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+async def test_a_request_goes_through_all_three_services(
+    short_folder: Path, certificates: Path, origin: Origin
+) -> None:
+    """Dispatch, Invoke, bundles and OutboundFetch, each by mTLS; logs and `sluice invoke` too."""
+    async with running(short_folder, certificates, SLUICE_ALLOW_ADDRESS="127.0.0.1/32") as mesh:
+        await mesh.deploy("outbound", OUTBOUND)
+        await mesh.deploy("acme", FETCHES, "production")
+        status, text = await mesh.get("acme.example.com", headers={"x-url": f"{origin.url}/seen"})
+        assert status == 200, text
+        (seen,) = origin.received
+        assert seen.headers["x-customer"] == "acme"
+
+        head = http_pb2.HttpRequestHead(method="GET", url="http://acme.example.com/")
+        head.headers.add(name="x-url", value=f"{origin.url}/again".encode())
+        worker = worker_pb2.Worker(dispatch_namespace="production", name="acme")
+        request = userworker_pb2.InvokeRequest(
+            invocation=userworker_pb2.Invocation(worker=worker), head=head
+        )
+        async with mesh.dial("userworker", Role.DISPATCHER) as channel:
+            stub = userworker_pb2_grpc.UserWorkerServiceStub(channel)
+            answers = [answer async for answer in stub.Invoke(request, timeout=20)]
+        assert answers[0].head.status == 200
+
+        for name in SERVICES:
+            async with dial(mesh.grpc[name]) as channel:
+                with pytest.raises(grpc.aio.AioRpcError) as raised:
+                    await channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=10)
+            assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_a_service_does_not_start_with_anothers_certificate(
+    short_folder: Path, certificates: Path
+) -> None:
+    """Certificates that were mixed up are found at the start, by the variable's name."""
+    mesh = Mesh(short_folder, **tls_variables(certificates, Role.USERWORKER))
+    service = mesh.services["outbound"]
+    await service.start()
+    assert await service.wait() == 2
+    (line,) = service.lines
+    assert line["raw"].startswith("outbound: SLUICE_TLS_CERT: ")
+    assert "is of the role userworker, not outbound" in line["raw"]
