@@ -1,0 +1,103 @@
+"""The way out: HTTP/1.1 to the egress socket, by aiohttp's client."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import contextmanager
+
+import aiohttp
+from yarl import URL
+
+from sluice_guest import invocation
+from sluice_guest.remote import RemoteError
+from sluice_guest.transports import aiohttp_client
+
+SOCKET = "egress.sock"
+"""In the process's working directory."""
+
+_PIECE = 64 * 1024
+_HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "content-length",
+        "host",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+_NOT_ADDED = ("accept", "accept-encoding", "content-type", "user-agent")
+_MAX_HEAD = 128 * 1024
+
+_session: aiohttp.ClientSession  # of this process, which has one way out
+
+
+def open_session() -> None:
+    """Make the session of `send`, in the running loop."""
+    global _session
+    _session = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0),
+        auto_decompress=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        skip_auto_headers=_NOT_ADDED,
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),
+        max_line_size=_MAX_HEAD,
+        max_field_size=_MAX_HEAD,
+        max_headers=256,
+    )
+
+
+async def send(
+    method: str,
+    url: str,
+    headers: Iterable[tuple[str, str]],
+    body: bytes | AsyncIterator[bytes] | None,
+    length: int | None,
+    chosen: str | None,
+) -> aiohttp.ClientResponse:
+    """Make one subrequest of the current invocation. Returns the head of its response.
+
+    `chosen` is the control header of a dispatch namespace's `get()`. The response is closed when
+    the invocation is over. Raises `OSError` outside of an invocation and where nothing answers, and
+    `RemoteError` as the host says.
+    """
+    current = invocation.required()
+    fields = [(name, value) for name, value in headers if name.lower() not in _HOP_BY_HOP]
+    if length is not None:
+        fields.append(("content-length", str(length)))
+    with told_as_errors(), aiohttp_client.choosing(chosen):
+        response = await _session.request(
+            method,
+            URL(url, encoded=True),
+            headers=fields,
+            data=_pieces(body) if isinstance(body, bytes) and len(body) > _PIECE else body,
+            allow_redirects=False,
+        )
+    current.opened.add(response)
+    return response
+
+
+@contextmanager
+def told_as_errors() -> Iterator[None]:
+    """Raise `RemoteError` where aiohttp's client raises an exception of its own."""
+    try:
+        yield
+    except aiohttp.ClientError as error:
+        if isinstance(error.__cause__, RemoteError):
+            raise error.__cause__ from None
+        raise RemoteError("Error", "Network connection lost.") from error
+
+
+async def chunks(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """The body of a response, as it comes."""
+    with told_as_errors():
+        async for chunk in response.content.iter_any():
+            yield chunk
+
+
+async def _pieces(content: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(content), _PIECE):
+        yield content[start : start + _PIECE]

@@ -1,0 +1,131 @@
+"""Serving: each request on the listening socket is one invocation of the Worker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import hdrs, web
+
+from sluice_guest import answer, control, invocation, trace
+from sluice_guest.background import Background
+from sluice_guest.dispatch import DispatchNamespace
+from sluice_guest.invocation import Invocation
+from sluice_guest.remote import describe
+from sluice_guest.worker import Description, LoadError, Worker
+from workers.bindings import Env
+from workers.body import Body
+from workers.context import Context
+from workers.headers import Headers
+from workers.record import recorded
+from workers.request import Received, Request
+from workers.response import Response
+from workers.subrequest import follow
+
+_MAX_HEAD = 128 * 1024
+
+
+class RaisedError(Exception):
+    """What the Worker raised, which the host is to be told."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class Server:
+    """Answers requests with a Worker, or with the reason why it cannot be loaded."""
+
+    def __init__(self, worker: Worker | LoadError, description: Description) -> None:
+        self._worker = worker
+        self._description = description
+        self._ending: set[asyncio.Task[None]] = set()
+
+    def protocol(self) -> web.Server:
+        """Make what speaks HTTP on each connection."""
+        return web.Server(
+            self._serve,
+            handler_cancellation=True,
+            access_log=None,
+            auto_decompress=False,
+            max_line_size=_MAX_HEAD,
+            max_field_size=_MAX_HEAD,
+            max_headers=256,
+        )
+
+    async def _serve(self, http: web.BaseRequest) -> web.StreamResponse:
+        if isinstance(self._worker, LoadError):
+            return await answer.send_error(describe(self._worker, "load"), http)
+        chosen = recorded(control.decode(http.headers.get(control.ENV)))
+        env = {**self._description.bindings, **chosen, **self._namespaces()}
+        current = Invocation(http.headers.get(control.TOKEN, ""), env)
+        invocation.enter(current)
+        background = Background()
+        try:
+            response = await _respond(self._worker, http, Env(env), background)
+            return await answer.send(response, http)
+        except RaisedError as raised:
+            trace.show(raised.error)
+            return await answer.send_error(describe(raised.error), http)
+        finally:
+            ending = asyncio.create_task(_end(current, background))
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
+
+    def _namespaces(self) -> Mapping[str, Any]:
+        names = self._description.dispatch_namespaces
+        return {name: DispatchNamespace(name) for name in names}
+
+
+async def _respond(
+    worker: Worker, http: web.BaseRequest, env: Env, background: Background
+) -> Response:
+    """The response of the Worker. Raises `RaisedError` for whatever it raises."""
+    call = control.decode(http.headers.get(control.CALL))
+    ctx = Context(background, recorded(call.get("props") or {}))
+    request = _request(http)
+    try:
+        return _checked(await worker.respond(request, env, ctx))
+    except Exception as error:
+        # A body that was read cannot be sent on.
+        if not ctx.fails_open or request.body_used:
+            raise RaisedError(error) from error
+        trace.show(error)
+    try:
+        return await follow(request)
+    except Exception as refusal:
+        raise RaisedError(refusal) from refusal
+
+
+def _request(http: web.BaseRequest) -> Request:
+    fields = Headers(
+        [(name, value) for name, value in http.headers.items() if not control.is_control(name)]
+    )
+    fields.delete(hdrs.TRANSFER_ENCODING)
+    body = None
+    if http.body_exists:
+        body = Body(http.content.iter_any(), length=http.content_length)
+    url = http.raw_path if "://" in http.raw_path.partition("?")[0] else str(http.url)
+    return Request(Received(http.method, url, fields, body))
+
+
+def _checked(response: Any) -> Response:
+    """What a handler returned, if it can be sent."""
+    if not isinstance(response, Response):
+        raise TypeError(f"A handler must return a Response, not {type(response).__name__}.")
+    if response.type == "error":
+        raise TypeError(
+            "Return value from serve handler must not be an error response (like Response.error())"
+        )
+    if response.body_used:
+        raise TypeError("Body has already been used. It can only be used once.")
+    return response
+
+
+async def _end(current: Invocation, background: Background) -> None:
+    """End an invocation when its work after the response is done."""
+    try:
+        await background.join()
+    finally:
+        current.end()

@@ -1,0 +1,83 @@
+"""aiohttp's client: every connection is one to the egress socket, every target is absolute.
+
+The names with an underscore are aiohttp's own; `tests/isolate/python` shows that they still do what
+is expected of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import aiohttp
+from aiohttp import ClientRequest, ClientResponse, TCPConnector
+from aiohttp.client_reqrep import ConnectionKey
+
+from sluice_guest import control, invocation
+from sluice_guest.remote import remote_error
+
+_KEY = ConnectionKey("egress", None, False, True, None, None, None, None)
+_HTTP = {"ws": "http", "wss": "https"}
+
+_chosen: ContextVar[str | None] = ContextVar("chosen", default=None)
+_start = ClientResponse.start
+_send = ClientRequest.send
+_update_headers = ClientRequest.update_headers
+
+
+def install(path: str) -> None:
+    """Send what any `ClientSession` of this process sends to the socket at `path`."""
+
+    async def connect(
+        self: TCPConnector, req: ClientRequest, traces: Any, timeout: aiohttp.ClientTimeout
+    ) -> Any:
+        _, protocol = await self._loop.create_unix_connection(self._factory, path)
+        return protocol
+
+    TCPConnector._create_connection = connect  # type: ignore[method-assign] # noqa: SLF001
+    ClientRequest.is_ssl = _is_ssl  # type: ignore[method-assign, assignment]
+    ClientRequest.connection_key = _KEY  # type: ignore[method-assign, assignment]
+    ClientRequest.send = _send_absolute  # type: ignore[method-assign]
+    ClientRequest.update_headers = _update_with_token  # type: ignore[method-assign]
+    ClientResponse.start = _start_or_raise  # type: ignore[method-assign]
+
+
+@contextmanager
+def choosing(chosen: str | None) -> Iterator[None]:
+    """Let the requests of this block say which dispatched Worker they are for."""
+    token = _chosen.set(chosen)
+    try:
+        yield
+    finally:
+        _chosen.reset(token)
+
+
+def _is_ssl(_: ClientRequest) -> bool:
+    return False
+
+
+async def _send_absolute(self: ClientRequest, conn: Any) -> ClientResponse:
+    scheme = self.url.scheme
+    self.url = self.url.with_scheme(_HTTP[scheme]) if scheme in _HTTP else self.url
+    self.proxy = self.url  # aiohttp asks a proxy for the absolute URL.
+    return await _send(self, conn)
+
+
+def _update_with_token(self: ClientRequest, headers: Any) -> None:
+    current = invocation.required()
+    _update_headers(self, headers)
+    for name in [name for name in self.headers if control.is_control(name)]:
+        del self.headers[name]
+    self.headers[control.TOKEN] = current.token
+    if chosen := _chosen.get():
+        self.headers[control.GET] = chosen
+
+
+async def _start_or_raise(self: ClientResponse, connection: Any) -> ClientResponse:
+    response = await _start(self, connection)
+    if header := response.headers.get(control.ERROR):
+        response.close()
+        raise remote_error(header)
+    return response
