@@ -1,0 +1,1 @@
+"""Fuzzing of what reads hostile bytes: docs/fuzzing.md."""
