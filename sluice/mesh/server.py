@@ -9,18 +9,19 @@ from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from sluice.mesh import health
 from sluice.mesh.channel import KEEPALIVE_MS, MAX_MESSAGE, message_options
 from sluice.mesh.env import Address, ConfigError
+from sluice.mesh.parsed import ParsingServer
 from sluice.mesh.roles import GuardedServer
 from sluice.mesh.tls import Credentials
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _UNWIND = 5.0  # seconds that a forced stop has to give back what it holds
 
-Add = Callable[[grpc.aio.Server], None]
+Add = Callable[[Any], None]
 """Adds a servicer to a server."""
 
 
@@ -62,15 +63,17 @@ class GrpcServer:
     async def start(self) -> Address:
         """Listen. Returns the address with the port in use; `ConfigError` where it is taken."""
         server = grpc.aio.server(options=self._options)
-        guarded = GuardedServer(server) if self._credentials else server
+        guarded = ParsingServer(GuardedServer(server) if self._credentials else server)
         for _, adds in self._added:
             for add in adds:
                 add(guarded)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        open_to_all = ParsingServer(server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, open_to_all)
         names = [name for name, _ in self._added]
-        reflection.enable_server_reflection(
-            [*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server
+        reflector = reflection.aio.ReflectionServicer(
+            [*names, health.SERVICE_NAME, reflection.SERVICE_NAME]
         )
+        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflector, open_to_all)
         port = self._bind(server)
         await server.start()
         self._server = server
