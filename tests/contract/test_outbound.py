@@ -69,6 +69,9 @@ async def test_grpcurl_sequence(outbound: Target) -> None:
     ]
 
 
+EVIL = {"denied_hosts": ["*.evil.test", "evil.test"]}
+
+
 def _fetch(url: str, **subrequest: Any) -> outbound_pb2.OutboundFetchRequest:
     who: dict[str, Any] = {"worker": {"dispatch_namespace": NAMESPACE, "name": "acme"}}
     return outbound_pb2.OutboundFetchRequest(
@@ -109,6 +112,28 @@ def _too_many_params() -> outbound_pb2.OutboundFetchRequest:
             "169.254.169.254",
         ),
         (
+            _fetch("https://evil.test/", outbound={"namespace_egress": EVIL}),
+            grpc.StatusCode.PERMISSION_DENIED,
+            "DESTINATION_PROHIBITED",
+            "evil.test is prohibited as a destination by the platform's policy",
+        ),
+        (
+            # The Outbound Worker would have answered.
+            _fetch(
+                "https://evil.test/",
+                outbound={"service": "contract-outbound", "binding_egress": {"allowed_hosts": {}}},
+            ),
+            grpc.StatusCode.PERMISSION_DENIED,
+            "DESTINATION_PROHIBITED",
+            "evil.test",
+        ),
+        (
+            _fetch("https://a.test/", outbound={"binding_egress": {"denied_hosts": ["a.test:1"]}}),
+            INVALID,
+            "INVALID_REQUEST",
+            "subrequest.outbound.binding_egress.denied_hosts[0]: 'a.test:1'",
+        ),
+        (
             _fetch("http://nobody.invalid/"),  # RFC 2606: never resolves
             grpc.StatusCode.UNAVAILABLE,
             "DNS_ERROR",
@@ -134,6 +159,28 @@ async def test_bad_input(
         _fetch("https://a.test/", outbound={"service": "contract-outbound"})
     )
     assert (await answered.read()).head.status == 200
+
+
+@pytest.mark.parametrize(
+    ("namespace", "binding"),
+    [
+        (EVIL, {"allowed_hosts": {"patterns": ["*.test"]}}),  # it passes both
+        ({**EVIL, "denied_hosts": ["*"], "mode": "MODE_REPORT"}, EVIL),  # one only reports
+        ({}, {}),  # set, and empty: it refuses nothing
+    ],
+)
+async def test_policies_that_let_through(
+    outbound: Target, stub: Any, namespace: dict[str, Any], binding: dict[str, Any]
+) -> None:
+    """A subrequest that passes its policies goes on to the Outbound Worker."""
+    await outbound.deploy("contract-outbound", ANSWERS, "")
+    chosen = {
+        "service": "contract-outbound",
+        "namespace_egress": namespace,
+        "binding_egress": binding,
+    }
+    answer = await stub.OutboundFetch(_fetch("https://a.test/", outbound=chosen)).read()
+    assert answer.head.status == 200
 
 
 async def test_wrong_order_of_parts(stub: Any) -> None:
