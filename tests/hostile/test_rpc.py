@@ -6,6 +6,7 @@ dispatch Worker reads is hostile, and the dispatch Worker is everybody's.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import gzip
 import json
@@ -190,6 +191,48 @@ async def test_endless_result(trusted: Workers, caller: worker_pb2.Bundle) -> No
     assert made["thrown"]
     assert "32MiB" in made["text"]
     assert taken < 64 << 20
+
+
+TINY = [
+    ("lists", b'["array"]'),
+    ("objects", b'["object"]'),
+    ("maps", b'["map"]'),
+    ("sets", b'["set"]'),
+    ("errors", b'["error","Error",""]'),
+    ("dates", b'["date",1]'),
+    ("buffers", b'["buffer",""]'),
+    ("numbers", b"1"),
+    ("lists that no codec wrote", b"[]"),
+    ("objects that no codec wrote", b"{}"),
+    ("texts that end in a backslash", b'"\\\\"'),
+]
+
+
+@pytest.mark.parametrize("node", [row[1] for row in TINY], ids=[row[0] for row in TINY])
+async def test_millions_of_values(trusted: Workers, caller: worker_pb2.Bundle, node: bytes) -> None:
+    """A text of 20 MB of tiny values is refused before it is read: it would fill the heap."""
+    count = 20_000_000 // (len(node) + 1)
+    made = await result_of(
+        trusted, caller, answering(b'[["array"],' + b",".join([node] * count) + b"]")
+    )
+    assert made["thrown"], made
+    assert "limited to 250000 values" in made["text"]
+
+
+async def test_many_at_once(trusted: Workers, caller: worker_pb2.Bundle) -> None:
+    """Eight results of as many values as may be, at once, leave the dispatch Worker alive."""
+    trusted.answer = answering(b'[["array"],' + b",".join([b'["map"]'] * 120_000) + b"]")
+    answers = await asyncio.gather(*(trusted.fetch(caller) for _ in range(8)))
+    assert {json.loads(text)["type"] for _, text in answers} == {"[object Array]"}
+
+
+async def test_text_is_not_values(trusted: Workers, caller: worker_pb2.Bundle) -> None:
+    """A long text that is full of commas, brackets, quotes and backslashes is one value."""
+    text = json.dumps([',[{"\\' * 2_000_000]).encode()
+    assert await result_of(trusted, caller, answering(text)) == {
+        "type": "[object String]",
+        "polluted": False,
+    }
 
 
 async def test_long_bigint(trusted: Workers, caller: worker_pb2.Bundle) -> None:

@@ -10,6 +10,7 @@
 // The values are those that workerd's own RPC clones, and the refusals are in its words.
 // https://developers.cloudflare.com/workers/runtime-apis/rpc/#structured-clonable-types-and-more
 const MAX_LENGTH = 32 * 1024 * 1024;
+const MAX_VALUES = 250_000; // JSON values; so many empty maps are 16 MB
 const HOLE = -1;
 const byName = (...types) => new Map(types.map((type) => [type.name, type]));
 const ERRORS = byName(
@@ -35,6 +36,34 @@ export function checkLength(length) {
       "Serialized RPC arguments or return values are limited to 32MiB, " +
         `but the size of this value was: ${length} bytes.`,
     );
+  }
+}
+
+/** Where the string that begins at `start` ends. */
+function endOfString(text, start) {
+  for (let end = text.indexOf('"', start + 1); end >= 0; end = text.indexOf('"', end + 1)) {
+    let slashes = 0;
+    while (text[end - 1 - slashes] === "\\") slashes++;
+    if (slashes % 2 === 0) return end;
+  }
+  return text.length;
+}
+
+/**
+ * Throws for a text of too many JSON values, before anything is made of it: a few bytes of text may
+ * be a hundred in memory, and the memory is everybody's.
+ */
+function checkValues(text) {
+  if (text.length < MAX_VALUES) return;
+  let count = 0;
+  for (let i = 0; i < text.length; i++) {
+    const c = text[i];
+    if (c === '"') i = endOfString(text, i);
+    else if ((c === "," || c === "[" || c === "{") && ++count > MAX_VALUES) {
+      throw new Error(
+        `Serialized RPC arguments or return values are limited to ${MAX_VALUES} values.`,
+      );
+    }
   }
 }
 
@@ -162,6 +191,7 @@ function viewOf([, type, number, offset, length], at) {
 
 /** The value of a text that encode() wrote. Throws for any other. */
 export function decode(text) {
+  checkValues(text);
   const nodes = JSON.parse(text);
   if (!Array.isArray(nodes)) malformed();
   const made = nodes.map(make);
