@@ -97,7 +97,9 @@ class Isolate:
         isolate = cls(version, folder, on_subrequest, on_error, output, max_message)
         try:
             for name, content in program.files.items():
-                (folder / name).write_bytes(content)
+                file = folder / name
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(content)
             await isolate._launch(launcher, program.arguments)
         except BaseException:
             await isolate._egress.close(grace=0)

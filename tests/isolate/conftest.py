@@ -33,10 +33,18 @@ async def make_workers(run_folder: Path) -> AsyncIterator[MakeWorkers]:
     executable = find_workerd({})
     posture = best(executable, run_folder)
 
-    def make(*, trusted: bool = False, wall_time: float = 10.0, **pool: Any) -> Workers:
+    def make(
+        *,
+        trusted: bool = False,
+        wall_time: float = 10.0,
+        python_once: bool = False,
+        **pool: Any,
+    ) -> Workers:
         workers = Workers()
         config = RunnerConfig(
-            Runtime(executable, run_folder, posture), PoolConfig(**pool), wall_time=wall_time
+            Runtime(executable, run_folder, posture, python_once=python_once),
+            PoolConfig(**pool),
+            wall_time=wall_time,
         )
         program_of = direct_program if trusted else user_program
         workers.runner = Runner(config, workers.bundle, program_of, workers.on_subrequest)

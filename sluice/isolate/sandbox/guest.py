@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from sluice.isolate.sandbox.libraries import libraries
 
@@ -91,8 +91,9 @@ def serve(run: Run, listener: int) -> NoReturn:
     """In the fork, confined: be the server, and end with it."""
     status = 1
     try:
-        for stream in (sys.stdout, sys.stderr):
-            stream.reconfigure(line_buffering=True)  # type: ignore[union-attr] # they are text files
+        # New ones: those of the zygote took its own output for what it was, a file or a terminal.
+        sys.stdout = sys.__stdout__ = _lines_to(1)
+        sys.stderr = sys.__stderr__ = _lines_to(2)
         run(".", listener)
         status = 0
     except BaseException:  # it is said where a Worker's output goes
@@ -100,3 +101,7 @@ def serve(run: Run, listener: int) -> NoReturn:
     finally:
         sys.stdout.flush()
         os._exit(status)
+
+
+def _lines_to(descriptor: int) -> TextIO:
+    return os.fdopen(descriptor, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)

@@ -299,5 +299,5 @@ def _admit(folder: Path, uid: int) -> None:
     entries.append((other, 0, nobody))
     acl = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
     os.setxattr(folder, "system.posix_acl_access", acl)
-    for entry in folder.iterdir():
-        entry.chmod(0o666 if entry.is_socket() else 0o644)
+    for entry in folder.rglob("*"):
+        entry.chmod(0o666 if entry.is_socket() else 0o755 if entry.is_dir() else 0o644)

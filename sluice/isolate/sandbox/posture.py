@@ -73,6 +73,12 @@ class Posture:
             gaps.add("connect to an abstract socket")
         return frozenset(gaps)
 
+    @property
+    def health_names(self) -> tuple[str, ...]:
+        """What health says of it: its kind, and whether Workers have uids of their own."""
+        kind = f"sluice.sandbox.{self.kind}"
+        return (kind, "sluice.sandbox.uids") if self.uids else (kind,)
+
     def __str__(self) -> str:
         if self.kind is Kind.NONE:
             return "none"
