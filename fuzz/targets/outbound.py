@@ -17,14 +17,19 @@ from aiohttp.client_proto import ResponseHandler
 
 from fuzz.target import Target
 from fuzz.transport import Deaf, Wire, pieces, run, turns
-from services.outbound import connect_to, request_head
-from services.outbound.client import ClientConfig, Destination, GuardedClient
-from services.outbound.destination import Allowance, Guard
+from services.outbound import request_head
+from services.outbound.client import ClientConfig, GuardedClient
+from services.outbound.customer import Customer
+from services.outbound.destination import Guard
+from services.outbound.pool import Held, Pool
+from services.outbound.route import Route, find_route
 from sluice.http1 import handshake
 from sluice.http1.heads import response_head
 from sluice.http1.incoming import Incoming
 from sluice.http1.malformed import MalformedError
 from sluice.http1.response_reader import ResponseReader
+from sluice.mesh.address_range import AddressRange
+from sluice.mesh.connect_to import ConnectTo
 from sluice.wire.body import read_all
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request, Response, check_url
@@ -35,6 +40,7 @@ _MOST_BODY = 64 * 1024
 _ACCEPT = b"{accept}"
 """Stands for what accepts the WebSocket, which an origin works out from the request."""
 
+_CUSTOMER = Customer("a", "b")
 _GUARD = Guard(is_own=lambda _: False)
 
 
@@ -52,7 +58,8 @@ def _url(data: bytes) -> None:
     url = data.decode("latin-1")
     check_url(url)
     scheme, authority, target = request_head.locate(url)
-    host, _, initiator = run(_destination(scheme, authority))
+    host, address, _, initiator = run(_route(scheme, authority))
+    assert address == (initiator.url.raw_host, initiator.url.port)
     written = authority.lower()
     assert host in written
     assert initiator.url.raw_host == host
@@ -60,8 +67,8 @@ def _url(data: bytes) -> None:
     assert target.startswith("/")
 
 
-async def _destination(scheme: str, authority: str) -> Destination:
-    return _client()._find_destination(scheme, authority)
+async def _route(scheme: str, authority: str) -> Route:
+    return find_route((), _CUSTOMER, scheme, authority)
 
 
 def _address(data: bytes) -> None:
@@ -79,13 +86,13 @@ def _address(data: bytes) -> None:
 
 def _allowance(data: bytes) -> None:
     with contextlib.suppress(ValueError):
-        allowance = Allowance.parse(data.decode("latin-1"))
+        allowance = AddressRange.parse(data.decode("latin-1"))
         allowance.covers(ipaddress.ip_address("10.0.0.1"), 80)
 
 
 def _connect_to(data: bytes) -> None:
     with contextlib.suppress(ValueError):
-        entry = connect_to.ConnectTo.parse(data.decode("latin-1"))
+        entry = ConnectTo.parse(data.decode("latin-1"))
         entry.matches("a.example", 443)
 
 
@@ -99,10 +106,11 @@ class _Client(GuardedClient):
 
     wire: Wire
 
-    async def _connect(self, destination: Destination, pools: Any) -> Any:
+    async def _connect(self, pool: Pool, route: Route, customer: Customer) -> Held:
         protocol = ResponseHandler(asyncio.get_running_loop())
         self.wire = Wire(protocol)
-        return _Connection(self.wire, protocol), protocol
+        connection: Any = _Connection(self.wire, protocol)
+        return Held(connection, protocol, False)
 
 
 class _Connection:
@@ -144,7 +152,7 @@ async def _ask(method: str, websocket: bool, data: bytes) -> None:
 
 
 async def _answer(client: _Client, request: Request) -> None:
-    response = await client.send(request)
+    response = await client.send(request, _CUSTOMER)
     if response.websocket is not None:
         while await response.websocket.receive() is not None:
             pass

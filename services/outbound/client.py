@@ -10,33 +10,27 @@ from __future__ import annotations
 import asyncio
 import ssl
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import inf
-from typing import NamedTuple
 from weakref import WeakSet
 
-from aiohttp import (
-    ClientOSError,
-    ClientRequest,
-    ClientTimeout,
-    ServerDisconnectedError,
-    StreamReader,
-    TCPConnector,
-)
+from aiohttp import ClientOSError, ServerDisconnectedError, StreamReader
 from aiohttp.abc import AbstractResolver
-from aiohttp.client_proto import ResponseHandler
-from aiohttp.connector import Connection, SocketFactoryType
 from aiohttp.http import RawResponseMessage
-from yarl import URL
 
 from services.outbound import request_head, response_head, upload, websocket
-from services.outbound.connect_to import ConnectTo, find
+from services.outbound.customer import Customer
 from services.outbound.destination import Guard
 from services.outbound.exchange import Exchange, OriginBody
 from services.outbound.failure import EXPECTED, no_response
+from services.outbound.names import Names
+from services.outbound.places import Places
+from services.outbound.pool import Held, Pool, Share
 from services.outbound.request_head import CHUNKED
 from services.outbound.resolver import Resolver
+from services.outbound.route import Route, find_route
 from sluice.http1 import handshake
+from sluice.mesh.connect_to import ConnectTo
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request, Response, has_body
 from sluice.wire.websocket import MAX_MESSAGE
@@ -44,8 +38,8 @@ from sluice.wire.websocket import MAX_MESSAGE
 READ_BUFFER = 64 * 1024
 """The origin is paused where twice as many bytes of a body wait for their reader."""
 
-DESTINATIONS = 1024
-"""Origins of which the client remembers how they are reached. No address is among that."""
+ROUTES = 4096
+"""Routes that the client remembers, each an origin's for one customer. No address is in them."""
 
 MAX_HEADERS = 256
 """Most headers of a response."""
@@ -60,14 +54,23 @@ class ClientConfig:
 
     connect_timeout: float = 10.0
     """For an open connection: a free place in the pool, DNS, TCP and TLS."""
+    dns_timeout: float = 5.0
+    """For the answer of the resolver, and a free place among those who ask it."""
+    tls_timeout: float = 5.0
+    """For the TLS handshake with one address."""
     first_byte_timeout: float = 60.0
     """From the request's last byte to the end of the response's head."""
     idle_timeout: float = 60.0
     """Between two pieces of a body, either way."""
     max_connections: int = 1000
-    max_connections_per_host: int = 100
+    max_connections_per_worker: int = 100
+    max_connections_per_host: int = 250
     max_websockets: int = 1000
-    """Each has a connection of its own, apart from the other two limits."""
+    """Each has a connection of its own, apart from the limits above."""
+    max_websockets_per_worker: int = 100
+    max_lookups: int = 128
+    """Each has a thread."""
+    max_lookups_per_worker: int = 16
     max_message: int = MAX_MESSAGE
     """Most bytes of one WebSocket message."""
     max_response_head: int = 128 * 1024
@@ -76,25 +79,6 @@ class ClientConfig:
     """How long an answer of the resolver is used."""
     ca_file: str | None = None
     """PEM file with the only roots to trust. None: the system's."""
-
-
-class Destination(NamedTuple):
-    """Where a request goes."""
-
-    host: str
-    """For messages."""
-    is_redirected: bool
-    """Whether the operator named the address, by `connect_to`."""
-    initiator: ClientRequest
-    """What aiohttp's connector wants to know: address, port, whether TLS, and the name in it."""
-
-
-class Pools(NamedTuple):
-    """Connections of one kind of traffic."""
-
-    guarded: TCPConnector
-    redirected: TCPConnector
-    """It only ever connects to the targets of `connect_to`, which the operator has named."""
 
 
 class GuardedClient:
@@ -109,46 +93,38 @@ class GuardedClient:
         resolver: AbstractResolver | None = None,
     ) -> None:
         self._config = config
-        self._connect_to = connect_to
-        self._resolver = resolver or Resolver()
-        self._timeout = ClientTimeout(connect=config.connect_timeout, ceil_threshold=inf)
+        self._names = Names(
+            resolver or Resolver(),
+            Places("DNS lookup", config.max_lookups, config.max_lookups_per_worker),
+            timeout=config.dns_timeout,
+            ttl=config.dns_ttl,
+        )
         tls = ssl.create_default_context(cafile=config.ca_file)
         tls.set_alpn_protocols(["http/1.1"])
+        each, host = config.max_connections_per_worker, config.max_connections_per_host
+        sockets, sockets_each = config.max_websockets, config.max_websockets_per_worker
         # A WebSocket keeps its place for hours, and may not take it from a request.
         self._for_requests, self._for_websockets = (
-            Pools(
-                self._connector(tls, guard.socket_factory, *limits),
-                self._connector(tls, None, *limits),
+            Pool(
+                share,
+                guard,
+                self._names,
+                tls,
+                connect_timeout=config.connect_timeout,
+                tls_timeout=config.tls_timeout,
             )
-            for limits in (
-                (config.max_connections, config.max_connections_per_host),
-                (config.max_websockets, 0),
+            for share in (
+                Share(config.max_connections, each, host),
+                Share(sockets, sockets_each, sockets),
             )
         )
         # What aiohttp wants to know about an origin is worked out once for it.
-        self._destination = lru_cache(maxsize=DESTINATIONS)(self._find_destination)
-        self._used: WeakSet[ResponseHandler] = WeakSet()
+        self._route = lru_cache(maxsize=ROUTES)(partial(find_route, connect_to))
         self._exchanges: WeakSet[Exchange] = WeakSet()
         self._uploads: set[asyncio.Task[None]] = set()
         self._closed = False
 
-    def _connector(
-        self,
-        tls: ssl.SSLContext,
-        socket_factory: SocketFactoryType | None,
-        limit: int,
-        limit_per_host: int,
-    ) -> TCPConnector:
-        return TCPConnector(
-            ssl=tls,
-            socket_factory=socket_factory,
-            resolver=self._resolver,
-            ttl_dns_cache=self._config.dns_ttl,
-            limit=limit,
-            limit_per_host=limit_per_host,
-        )
-
-    async def send(self, request: Request) -> Response:
+    async def send(self, request: Request, customer: Customer) -> Response:
         """The response to `request`, its body still to come, or its WebSocket open.
 
         Raises `SluiceError` where there is none. The caller reads the response's body to its end or
@@ -156,7 +132,7 @@ class GuardedClient:
         connection to the origin. Where this raises, the caller closes the request's body.
         """
         location = request_head.locate(request.url)
-        destination = self._destination(location.scheme, location.authority)
+        route = self._route(customer, location.scheme, location.authority)
         data, complete = request.body.take()
         key = handshake.new_key() if request.websocket else None
         if key is None:
@@ -168,7 +144,7 @@ class GuardedClient:
         left = None if request.content_length is None else request.content_length - len(data)
         resendable = complete and request.method in IDEMPOTENT
         while True:
-            exchange, is_reused = await self._open(destination, request)
+            exchange, is_reused = await self._open(route, request, customer)
             try:
                 exchange.write(start)
                 if complete:
@@ -184,26 +160,17 @@ class GuardedClient:
                 # An idle connection may be closed by the origin just as the request is sent.
                 is_stale = is_reused and isinstance(error, ServerDisconnectedError | ClientOSError)
                 if not (is_stale and resendable):
-                    raise self._failure(error, destination.host) from error
+                    raise self._failure(error, route.host) from error
             except BaseException:
                 exchange.abort()
                 raise
 
-    def _find_destination(self, scheme: str, authority: str) -> Destination:
-        url, host, port = request_head.origin(scheme, authority)
-        loop = asyncio.get_running_loop()
-        entry = find(self._connect_to, host, port)
-        if entry is None:
-            return Destination(host, False, ClientRequest("GET", url, loop=loop))
-        target = URL.build(scheme=scheme, host=entry.to_host or host, port=entry.to_port or port)
-        # The TLS name is part of the pool's key: no other request gets such a connection.
-        initiator = ClientRequest("GET", target, loop=loop, server_hostname=host)
-        return Destination(host, bool(entry.to_host), initiator)
-
-    async def _open(self, destination: Destination, request: Request) -> tuple[Exchange, bool]:
+    async def _open(
+        self, route: Route, request: Request, customer: Customer
+    ) -> tuple[Exchange, bool]:
         """A connection, ready for `request`, and whether it has served others before."""
-        pools = self._for_websockets if request.websocket else self._for_requests
-        connection, protocol = await self._connect(destination, pools)
+        pool = self._for_websockets if request.websocket else self._for_requests
+        connection, protocol, is_reused = await self._connect(pool, route, customer)
         config = self._config
         protocol.set_response_params(
             skip_payload=request.method == "HEAD",
@@ -216,48 +183,23 @@ class GuardedClient:
             max_field_size=config.max_response_head // 4,
             max_headers=MAX_HEADERS,
         )
-        is_reused = protocol in self._used
-        if not is_reused:
-            self._used.add(protocol)
-            if protocol.closed is not None:
-                protocol.closed.add_done_callback(_retrieve)
         exchange = Exchange(
             connection,
             protocol,
-            destination.host,
+            route.host,
             first_byte_timeout=config.first_byte_timeout,
             idle_timeout=config.idle_timeout,
         )
         self._exchanges.add(exchange)
         return exchange, is_reused
 
-    async def _connect(
-        self, destination: Destination, pools: Pools
-    ) -> tuple[Connection, ResponseHandler]:
-        host, is_redirected, initiator = destination
-        connector = pools.redirected if is_redirected else pools.guarded
-        while True:
-            if self._closed:
-                raise _stopping()
-            try:
-                connection = await connector.connect(initiator, [], self._timeout)
-            except TimeoutError as error:
-                raise SluiceError(
-                    Reason.RESPONSE_TIMEOUT,
-                    f"{host} did not accept a connection within {self._timeout.connect:g} s",
-                    host=host,
-                ) from error
-            except EXPECTED as error:
-                raise self._failure(error, host) from error
-            protocol = connection.protocol
-            if protocol is not None and not protocol.should_close:
-                return connection, protocol
-            # What an origin said before it was asked would answer this request.
-            connection.close()
-            if protocol not in self._used:
-                raise SluiceError(
-                    Reason.INVALID_RESPONSE, f"{host} spoke before it was asked", host=host
-                )
+    async def _connect(self, pool: Pool, route: Route, customer: Customer) -> Held:
+        if self._closed:
+            raise _stopping()
+        try:
+            return await pool.connect(route, customer)
+        except EXPECTED as error:
+            raise self._failure(error, route.host) from error
 
     def _response(
         self, exchange: Exchange, method: str, message: RawResponseMessage, content: StreamReader
@@ -291,16 +233,10 @@ class GuardedClient:
         for exchange in list(self._exchanges):
             exchange.abort()
         await asyncio.gather(*self._uploads, return_exceptions=True)
-        for connector in (*self._for_requests, *self._for_websockets):
-            await connector.close()
-        await self._resolver.close()
+        await self._for_requests.aclose()
+        await self._for_websockets.aclose()
+        await self._names.close()
 
 
 def _stopping() -> SluiceError:
     return SluiceError(Reason.SERVICE_UNAVAILABLE, "the outbound service is stopping")
-
-
-def _retrieve(closed: asyncio.Future[None]) -> None:
-    """Look at how a connection ended. asyncio logs an error that nobody has looked at."""
-    if not closed.cancelled():
-        closed.exception()

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from services.outbound.client import ClientConfig
-from services.outbound.connect_to import ConnectTo
-from services.outbound.destination import Allowance
+from services.outbound.ports import PortRange
 from sluice.isolate import settings
 from sluice.isolate.invocation import Limits
 from sluice.isolate.runner import RunnerConfig
 from sluice.mesh import tls
+from sluice.mesh.address_range import AddressRange
+from sluice.mesh.connect_to import ConnectTo
 from sluice.mesh.env import Address, ConfigError, Environment
 from sluice.mesh.roles import Role
 from sluice.mesh.tls import Credentials
@@ -26,11 +27,15 @@ class Config:
 
     grpc_listen: Address
     registry: Address
+    userworker: Address
+    """Where the userworker service is. It is not called, but kept from Workers."""
     runner: RunnerConfig
     limits: Limits
     client: ClientConfig
     connect_to: tuple[ConnectTo, ...]
-    allow_address: tuple[Allowance, ...]
+    allow_address: tuple[AddressRange, ...]
+    deny_address: tuple[AddressRange, ...]
+    allow_ports: tuple[PortRange, ...]
     drain_grace: float
     allow_plaintext: bool
     credentials: Credentials | None
@@ -45,20 +50,14 @@ def read(variables: Mapping[str, str]) -> Config:
     config = Config(
         grpc_listen=env.address("GRPC_LISTEN", "127.0.0.1:50053"),
         registry=env.address("REGISTRY", "127.0.0.1:50051"),
+        userworker=env.address("USERWORKER", "127.0.0.1:50052"),
         runner=runner,
         limits=settings.limits(env),
-        client=ClientConfig(
-            connect_timeout=env.duration("CONNECT_TIMEOUT", "10s"),
-            first_byte_timeout=env.duration("FIRST_BYTE_TIMEOUT", "60s"),
-            idle_timeout=env.duration("BODY_IDLE_TIMEOUT", "60s"),
-            max_connections=env.integer("MAX_CONNECTIONS", 1000, least=1),
-            max_connections_per_host=env.integer("MAX_CONNECTIONS_PER_HOST", 100, least=1),
-            max_websockets=env.integer("MAX_WEBSOCKETS", 1000, least=1),
-            max_message=runner.max_message,
-            ca_file=variables.get("SSL_CERT_FILE") or None,
-        ),
+        client=_client(env, variables, runner),
         connect_to=_parsed(env, "CONNECT_TO", ConnectTo.parse),
-        allow_address=_parsed(env, "ALLOW_ADDRESS", Allowance.parse),
+        allow_address=_parsed(env, "ALLOW_ADDRESS", AddressRange.parse),
+        deny_address=_parsed(env, "DENY_ADDRESS", AddressRange.parse),
+        allow_ports=_parsed(env, "ALLOW_PORTS", PortRange.parse),
         drain_grace=env.duration("DRAIN_GRACE", "30s"),
         allow_plaintext=env.flag("UNSAFE_PLAINTEXT"),
         credentials=tls.read(env, Role.OUTBOUND),
@@ -66,6 +65,25 @@ def read(variables: Mapping[str, str]) -> Config:
         warnings=(),
     )
     return replace(config, warnings=tuple(env.unknown()))
+
+
+def _client(env: Environment, variables: Mapping[str, str], runner: RunnerConfig) -> ClientConfig:
+    return ClientConfig(
+        connect_timeout=env.duration("CONNECT_TIMEOUT", "10s"),
+        dns_timeout=env.duration("DNS_TIMEOUT", "5s"),
+        tls_timeout=env.duration("TLS_TIMEOUT", "5s"),
+        first_byte_timeout=env.duration("FIRST_BYTE_TIMEOUT", "60s"),
+        idle_timeout=env.duration("BODY_IDLE_TIMEOUT", "60s"),
+        max_connections=env.integer("MAX_CONNECTIONS", 1000, least=1),
+        max_connections_per_worker=env.integer("MAX_CONNECTIONS_PER_WORKER", 100, least=1),
+        max_connections_per_host=env.integer("MAX_CONNECTIONS_PER_HOST", 250, least=1),
+        max_websockets=env.integer("MAX_WEBSOCKETS", 1000, least=1),
+        max_websockets_per_worker=env.integer("MAX_WEBSOCKETS_PER_WORKER", 100, least=1),
+        max_lookups=env.integer("MAX_LOOKUPS", 128, least=1),
+        max_lookups_per_worker=env.integer("MAX_LOOKUPS_PER_WORKER", 16, least=1),
+        max_message=runner.max_message,
+        ca_file=variables.get("SSL_CERT_FILE") or None,
+    )
 
 
 def _parsed(env: Environment, name: str, parse: Callable[[str], T]) -> tuple[T, ...]:

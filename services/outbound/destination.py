@@ -8,24 +8,18 @@ socket is connected to it, literals included, and there is no other way to a soc
 from __future__ import annotations
 
 import errno
-import re
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
-from ipaddress import (
-    IPv4Address,
-    IPv4Network,
-    IPv6Address,
-    IPv6Network,
-    ip_address,
-    ip_network,
-)
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import TypeAlias
 
 from aiohappyeyeballs.types import AddrInfoType
 
+from services.outbound import ports
+from services.outbound.ports import PortRange
+from sluice.mesh.address_range import AddressRange
+
 Address: TypeAlias = IPv4Address | IPv6Address
-Network: TypeAlias = IPv4Network | IPv6Network
 
 # `is_global` of `ipaddress` is not used: it lets multicast, NAT64 of private addresses, site-local
 # addresses and Azure's platform address through, and its answer changes between Python versions.
@@ -129,40 +123,6 @@ def _binds(version: int, host: str) -> bool:
     return True
 
 
-_ALLOWANCE = re.compile(r"(?:\[([^\]]+)\]|([^:\[\]]+))(?::([0-9]{1,5}))?")
-
-
-@dataclass(frozen=True, slots=True)
-class Allowance:
-    """Addresses that the operator lets through though they are not public."""
-
-    network: Network
-    port: int | None = None
-    """The one port, or None for every port."""
-
-    @classmethod
-    def parse(cls, text: str) -> Allowance:
-        """Read `CIDR[:port]`: `10.0.0.0/8`, `127.0.0.1:8080`, `fd00::/8`, `[::1]:8080`.
-
-        IPv6 is in brackets where a port follows. Raises `ValueError` that names the entry.
-        """
-        bare_v6 = "[" not in text and text.count(":") > 1
-        match = _ALLOWANCE.fullmatch(f"[{text}]" if bare_v6 else text)
-        if match is None:
-            raise ValueError(f"allowed address {text!r}: not of the form CIDR[:port]")
-        v6, v4, port = match.groups()
-        if port is not None and not 0 < int(port) < 65536:
-            raise ValueError(f"allowed address {text!r}: {port} is no port")
-        try:
-            return cls(ip_network(v6 or v4), int(port) if port else None)
-        except ValueError as error:
-            raise ValueError(f"allowed address {text!r}: {error}") from error
-
-    def covers(self, address: Address, port: int) -> bool:
-        """Whether this entry lets `address` and `port` through."""
-        return address in self.network and self.port in (None, port)
-
-
 class DeniedError(OSError):
     """The guard refused an address.
 
@@ -181,20 +141,25 @@ class DeniedError(OSError):
 class Guard:
     """Decides about each connection of the outbound service.
 
-    The rules, in order: nothing reaches port 0; nothing reaches `own_ports` of this machine; what
-    an allowance covers is let through; what is not public is refused; what is an address of this
-    machine is refused.
+    The rules, in order: nothing reaches port 0, what the operator denies, or `own_ports` of this
+    machine. A port that is not for HTTP is refused, unless an allowance names it. What an allowance
+    covers is let through. What is not public is refused, and what is an address of this machine.
     """
 
     def __init__(
         self,
-        allowances: tuple[Allowance, ...] = (),
+        allowed: tuple[AddressRange, ...] = (),
         own_ports: frozenset[int] = frozenset(),
         is_own: Callable[[Address], bool] = is_own,
+        *,
+        denied: tuple[AddressRange, ...] = (),
+        allowed_ports: tuple[PortRange, ...] = (),
     ) -> None:
-        self._allowances = allowances
+        self._allowed = allowed
         self._own_ports = own_ports
         self._is_own = is_own
+        self._denied = denied
+        self._allowed_ports = allowed_ports
 
     def denial(self, host: str, port: int) -> str | None:
         """Why `host`, an address in text, may not be reached at `port`; None where it may."""
@@ -204,9 +169,15 @@ class Guard:
             return "not an address"
         if port == 0:
             return "at port 0"
+        if any(denied.covers(address, port) for denied in self._denied):
+            return "denied by the operator"
         if port in self._own_ports and self._is_own(address):
             return "a listener of this service"
-        if any(allowance.covers(address, port) for allowance in self._allowances):
+        covering = [allowed for allowed in self._allowed if allowed.covers(address, port)]
+        bad_port = ports.denial(self._allowed_ports, port)
+        if bad_port and not any(allowed.port for allowed in covering):
+            return bad_port
+        if covering:
             return None
         reason = classify(address)
         if reason is None and self._is_own(address):

@@ -54,6 +54,11 @@ _BEFORE_THE_HEAD: tuple[Row, ...] = (
     (ServerTimeoutError, Reason.RESPONSE_TIMEOUT, lambda _: "stopped within the response head"),
     (TimeoutError, Reason.RESPONSE_TIMEOUT, lambda _: "did not accept a connection in time"),
     (
+        ConnectionAbortedError,  # asyncio's, and only there
+        Reason.TLS_ERROR,
+        lambda _: "did not finish the TLS handshake in time",
+    ),
+    (
         ConnectionResetError,
         Reason.CONNECTION_REFUSED,
         lambda _: "reset the connection before a response",

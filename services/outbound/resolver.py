@@ -1,45 +1,61 @@
-"""Names to addresses, in threads that nothing else waits for."""
+"""Names to addresses, as every program on this machine has them.
+
+c-ares (`aiodns`) was tried: it needs no threads and keeps its deadlines, but keeps answers in a
+cache that has no bound and no switch, and Workers choose the names.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from contextlib import suppress
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-THREADS = 64
-"""Lookups at one time. A name whose servers do not answer holds a thread for tens of seconds, and
-Workers choose the names: the loop's own pool (uvloop: two lookups at a time) would soon be full."""
-
-MAX_WAITING = 1000
-"""Lookups under way or waiting for a thread, at most."""
+MAX_ADDRESSES = 16
+"""Most addresses of a name that are used. An answer may have thousands."""
 
 
 class Resolver(AbstractResolver):
-    """The system's resolver (`getaddrinfo`, so `/etc/hosts` and search domains count)."""
+    """The system's resolver (`getaddrinfo`, so `/etc/hosts` and search domains count).
 
-    def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="resolver")
-        self._waiting = 0
+    Each lookup has a thread of its own, whose number the caller bounds. A name whose servers do
+    not answer keeps its thread for tens of seconds, which the end of the process does not wait for.
+    """
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """All addresses of `host`. Raises `OSError` (`socket.gaierror`) where it has none."""
-        if self._waiting >= MAX_WAITING:
-            raise socket.gaierror(socket.EAI_AGAIN, "too many lookups under way")
-        self._waiting += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._threads, _lookup, host, port, family
-            )
-        finally:
-            self._waiting -= 1
+        """Addresses of `host`. Raises `OSError` (`socket.gaierror`) where it has none."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[list[ResolveResult]] = loop.create_future()
+
+        def ask() -> None:
+            found: list[ResolveResult] | Exception
+            try:
+                found = _lookup(host, port, family)
+            except Exception as error:
+                found = error
+            with suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(_deliver, answer, found)
+
+        threading.Thread(target=ask, name="resolver", daemon=True).start()
+        return await answer
 
     async def close(self) -> None:
-        """Drop the lookups that wait. Those under way end by themselves."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """Nothing to close: lookups under way end by themselves."""
+
+
+def _deliver(
+    answer: asyncio.Future[list[ResolveResult]], found: list[ResolveResult] | Exception
+) -> None:
+    if answer.done():
+        return
+    if isinstance(found, Exception):
+        answer.set_exception(found)
+    else:
+        answer.set_result(found)
 
 
 def _lookup(host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult]:
@@ -55,5 +71,5 @@ def _lookup(host: str, port: int, family: socket.AddressFamily) -> list[ResolveR
             proto=proto,
             flags=socket.AI_NUMERICHOST,
         )
-        for found_family, _, proto, _, address in found
+        for found_family, _, proto, _, address in found[:MAX_ADDRESSES]
     ]

@@ -35,8 +35,13 @@ class OutboundService:
         registry = RegistryClient(channel)
         running.push_async_callback(registry.aclose)
         # The mesh's own ports stay closed to Workers, whatever --allow-address opens.
-        own_ports = frozenset({config.grpc_listen.port, config.registry.port})
-        guard = Guard(config.allow_address, own_ports)
+        mesh = config.grpc_listen, config.registry, config.userworker
+        guard = Guard(
+            config.allow_address,
+            frozenset(address.port for address in mesh),
+            denied=config.deny_address,
+            allowed_ports=config.allow_ports,
+        )
         client = GuardedClient(config.client, guard, config.connect_to)
         running.push_async_callback(client.aclose)
         subrequests = Subrequests(config.runner, config.limits, registry, client)
@@ -48,6 +53,7 @@ class OutboundService:
             allow_plaintext=config.allow_plaintext,
             credentials=config.credentials,
         )
+        server.say(*config.runner.runtime.posture.health_names)
         server.add(OUTBOUND_FETCH.service, Served(OUTBOUND_FETCH, subrequests.fetch).add_to)
         address = await server.start()
         running.push_async_callback(server.stop, config.drain_grace)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.outbound import policy
 from services.outbound.client import GuardedClient
+from services.outbound.customer import Customer
 from services.outbound.egress_log import FETCH, SUBREQUEST, EgressLine, without_query
 from services.outbound.policy import Result
 from sluice.http1.server import Exchange
@@ -32,7 +33,9 @@ class Subrequests:
         self._limits = limits
         self._registry = registry
         self._client = client
-        self.runner = Runner(config, registry.bundle, direct_program, self._fetch_of_outbound_worker)
+        self.runner = Runner(
+            config, registry.bundle, direct_program, self._fetch_of_outbound_worker
+        )
 
     async def fetch(
         self, subrequest: outbound_pb2.Subrequest, request: Request, span: Span
@@ -47,7 +50,7 @@ class Subrequests:
             if subrequest.outbound.service:
                 response = await self._run(subrequest, request, span, line)
             else:
-                response = await self._send(request, subrequest.hops, span)
+                response = await self._send(request, subrequest, subrequest.hops, span)
         except BaseException as error:
             line.failed(error)
             raise
@@ -105,13 +108,17 @@ class Subrequests:
         request = received.request
         line = EgressLine(FETCH, invocation.detail, request, invocation.span.trace_id)
         try:
-            response = await self._send(request, invocation.hops, invocation.span)
+            response = await self._send(
+                request, invocation.detail, invocation.hops, invocation.span
+            )
         except BaseException as error:
             line.failed(error)
             raise
         return line.response(response)
 
-    async def _send(self, request: Request, hops: int, parent: Span) -> Response:
+    async def _send(
+        self, request: Request, subrequest: outbound_pb2.Subrequest, hops: int, parent: Span
+    ) -> Response:
         if hops >= MAX_HOPS:
             raise SluiceError(
                 Reason.LOOP_DETECTED, f"the request has left the platform {hops} times already"
@@ -122,7 +129,7 @@ class Subrequests:
             if span.recording:
                 span.set(attributes.URL_FULL, without_query(request.url))
             try:
-                response = await self._client.send(request)
+                response = await self._client.send(request, _customer(subrequest))
             except BaseException:
                 await request.body.aclose()
                 raise
@@ -138,3 +145,7 @@ def _obey_policy(outbound: worker_pb2.OutboundBinding, request: Request, line: E
     line.judged(decision)
     if decision.result is Result.DENY:
         raise policy.refusal(request.url)
+
+
+def _customer(subrequest: outbound_pb2.Subrequest) -> Customer:
+    return Customer(subrequest.worker.dispatch_namespace, subrequest.worker.name)

@@ -11,9 +11,12 @@ import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from services.outbound.client import GuardedClient
+from services.outbound.customer import Customer
 from sluice.wire.body import read_all
 from sluice.wire.errors import SluiceError
 from sluice.wire.messages import Request, Response
+
+ACME = Customer("production", "acme")
 
 MakeClient: TypeAlias = Callable[..., GuardedClient]
 
@@ -88,7 +91,7 @@ async def whole(response: Response) -> bytes:
 async def failure(client: GuardedClient, request: Request) -> SluiceError:
     """The error that the request ends in, before or within its response."""
     with pytest.raises(SluiceError) as caught:
-        await whole(await client.send(request))
+        await whole(await client.send(request, ACME))
     return caught.value
 
 

@@ -11,8 +11,9 @@ import uvloop
 from aiohttp.abc import AbstractResolver
 
 from services.outbound.client import ClientConfig, GuardedClient
-from services.outbound.connect_to import ConnectTo
-from services.outbound.destination import Allowance, Guard
+from services.outbound.destination import Guard
+from sluice.mesh.address_range import AddressRange
+from sluice.mesh.connect_to import ConnectTo
 from tests.outbound.calls import MakeClient
 from tests.outbound.origins import Authority, Origins, Serve
 
@@ -44,7 +45,7 @@ async def make_client(authority: Authority) -> AsyncIterator[MakeClient]:
         ) -> GuardedClient:
             client = GuardedClient(
                 ClientConfig(**{"ca_file": authority.file} | limits),  # type: ignore[arg-type]
-                Guard(tuple(map(Allowance.parse, allow))),
+                Guard(tuple(map(AddressRange.parse, allow))),
                 tuple(map(ConnectTo.parse, connect_to)),
                 resolver=resolver,
             )

@@ -12,7 +12,7 @@ from services.outbound.client import GuardedClient
 from sluice.wire.body import Whole
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request
-from tests.outbound.calls import MakeClient, Pieces, Silent, failure, get, whole
+from tests.outbound.calls import ACME, MakeClient, Pieces, Silent, failure, get, whole
 from tests.outbound.origins import CUT, OK, Recorder, Serve, read_request, reset
 
 
@@ -22,7 +22,7 @@ async def test_connection_is_used_again(serve: Serve, client: GuardedClient) -> 
     port = await serve(origin)
     for body in (Whole(), Whole(b"x"), Pieces([b"x"])):
         request = Request("POST", f"http://127.0.0.1:{port}/", [], body)
-        assert await whole(await client.send(request)) == b"ok"
+        assert await whole(await client.send(request, ACME)) == b"ok"
     assert origin.connections == 1
 
 
@@ -37,7 +37,7 @@ async def test_body_closed_early_closes_the_connection(serve: Serve, client: Gua
             await reader.read()
         closed.set()
 
-    response = await client.send(get(await serve(origin)))
+    response = await client.send(get(await serve(origin)), ACME)
     await response.body.aclose()
     await closed.wait()
     await response.body.aclose()
@@ -77,7 +77,7 @@ async def test_cancelling_stops_the_upload(serve: Serve, client: GuardedClient) 
 
     body = Silent([b"abc"])
     request = Request("POST", f"http://127.0.0.1:{await serve(origin)}/", [], body)
-    task = asyncio.ensure_future(client.send(request))
+    task = asyncio.ensure_future(client.send(request, ACME))
     await asked.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -106,7 +106,7 @@ async def test_request_on_a_stale_connection_is_sent_again(
     origin = ClosingWhenIdle()
     port = await serve(origin)
     for connections in (1, 2, 3):
-        assert await whole(await client.send(get(port))) == b"ok"
+        assert await whole(await client.send(get(port), ACME)) == b"ok"
         assert origin.connections == connections
 
 
@@ -114,7 +114,7 @@ async def test_request_that_may_not_be_repeated_is_not(serve: Serve, client: Gua
     """A POST on a stale connection fails: the origin may have acted on it."""
     origin = ClosingWhenIdle()
     port = await serve(origin)
-    assert await whole(await client.send(get(port))) == b"ok"
+    assert await whole(await client.send(get(port), ACME)) == b"ok"
     error = await failure(client, Request("POST", f"http://127.0.0.1:{port}/"))
     assert error.reason is Reason.CONNECTION_REFUSED
     assert origin.connections == 1
@@ -149,12 +149,12 @@ async def test_answer_that_nobody_asked_for_is_not_given(
         await reader.read()
 
     port = await serve(origin)
-    assert await whole(await client.send(get(port))) == b"ok"
+    assert await whole(await client.send(get(port), ACME)) == b"ok"
     forge.set()
     await forged.wait()
     # Once another origin has answered a later request, the forged answer has arrived too.
-    assert await whole(await client.send(get(await serve(Recorder())))) == b"ok"
-    assert await whole(await client.send(get(port))) == b"ok"
+    assert await whole(await client.send(get(await serve(Recorder())), ACME)) == b"ok"
+    assert await whole(await client.send(get(port), ACME)) == b"ok"
     assert count == 2
 
 
@@ -192,7 +192,7 @@ async def test_slow_reader_pauses_the_origin(serve: Serve, client: GuardedClient
             await drained
         await reader.read()
 
-    response = await client.send(get(await serve(origin)))
+    response = await client.send(get(await serve(origin)), ACME)
     await stalled.wait()
     assert sent < 16 << 20
     assert len(await whole(response)) == size
@@ -214,12 +214,12 @@ async def test_idle_connection_that_is_reset_is_no_error(
         gone.set()
 
     port = await serve(origin)
-    assert await whole(await client.send(get(port))) == b"ok"
+    assert await whole(await client.send(get(port), ACME)) == b"ok"
     idle.set()
     await gone.wait()
     # Once another origin has answered a later request, the reset has arrived too.
-    assert await whole(await client.send(get(await serve(Recorder())))) == b"ok"
-    assert await whole(await client.send(get(port))) == b"ok"
+    assert await whole(await client.send(get(await serve(Recorder())), ACME)) == b"ok"
+    assert await whole(await client.send(get(port), ACME)) == b"ok"
     gc.collect()
     assert logged == []
 
@@ -240,7 +240,7 @@ async def test_connection_keeps_nothing_of_its_requests(
     asked = asyncio.Event()
     port = await serve(origin)
     for _ in range(5):
-        response = await client.send(get(port))
+        response = await client.send(get(port), ACME)
         asked.set()
         assert await whole(response) == b"x"
         del response
@@ -266,10 +266,10 @@ async def test_client_that_is_closed(serve: Serve, make_client: MakeClient) -> N
     client = make_client()
     body = Silent([b"abc"])
     port = await serve(origin)
-    response = await client.send(Request("POST", f"http://127.0.0.1:{port}/", [], body))
+    response = await client.send(Request("POST", f"http://127.0.0.1:{port}/", [], body), ACME)
     reading = asyncio.ensure_future(whole(response))
     asked.clear()
-    asking = asyncio.ensure_future(client.send(get(await serve(silent))))
+    asking = asyncio.ensure_future(client.send(get(await serve(silent)), ACME))
     await asked.wait()
     await client.aclose()
     assert body.closed.is_set()
@@ -298,9 +298,12 @@ async def test_full_pool_is_waited_for(serve: Serve, make_client: MakeClient) ->
     origin = Recorder(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\no")
     port = await serve(origin)
     client = make_client(max_connections_per_host=1, connect_timeout=0.2)
-    first = await client.send(get(port))
+    first = await client.send(get(port), ACME)
     error = await failure(client, get(port))
-    assert error.reason is Reason.RESPONSE_TIMEOUT
-    waiting = asyncio.ensure_future(client.send(get(port)))
+    assert error.reason is Reason.LOAD_SHED
+    assert error.message == (
+        "no connection to this host is free: this Worker has 1, and none became free in time"
+    )
+    waiting = asyncio.ensure_future(client.send(get(port), ACME))
     await first.body.aclose()
     await (await waiting).body.aclose()

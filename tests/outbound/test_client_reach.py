@@ -12,7 +12,7 @@ import pytest
 from services.outbound.client import GuardedClient
 from sluice.wire.errors import Reason
 from sluice.wire.messages import Request
-from tests.outbound.calls import MakeClient, Pieces, Scripted, failure, get, whole
+from tests.outbound.calls import ACME, MakeClient, Pieces, Scripted, failure, get, whole
 from tests.outbound.origins import Authority, Recorder, Serve
 
 
@@ -61,7 +61,7 @@ async def test_name_that_is_bound_again_is_refused(serve: Serve, make_client: Ma
     resolver = Scripted(["127.0.0.1"], ["127.0.0.2"])
     client = make_client(allow=(f"127.0.0.1:{port}",), resolver=resolver, dns_ttl=0)
     request = get(port, host="rebind.example.com")
-    assert await whole(await client.send(request)) == b"ok"
+    assert await whole(await client.send(request, ACME)) == b"ok"
     error = await failure(client, get(port, host="rebind.example.com"))
     assert error.reason is Reason.DESTINATION_PROHIBITED
     assert error.message == (
@@ -84,7 +84,7 @@ async def test_permitted_one_of_several_addresses_is_used(
     """Of a mixed answer, the refused addresses are passed over."""
     port = await serve(Recorder())
     client = make_client(resolver=Scripted(answer))
-    assert await whole(await client.send(get(port, host="mixed.example.com"))) == b"ok"
+    assert await whole(await client.send(get(port, host="mixed.example.com"), ACME)) == b"ok"
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ async def test_answer_of_the_resolver_is_used_again(serve: Serve, make_client: M
     port = await serve(Recorder(close=True))
     client = make_client(resolver=resolver)
     for _ in range(3):
-        assert await whole(await client.send(get(port, host="name.example.com"))) == b"ok"
+        assert await whole(await client.send(get(port, host="name.example.com"), ACME)) == b"ok"
     assert resolver.asked == 1
 
 
@@ -160,7 +160,7 @@ async def test_origin_with_a_good_certificate(
     """A certificate for the URL's host, of an authority that is trusted, is accepted."""
     context = authority.server("logs.example.com")
     client, port = await tls_client(make_client, serve, context, authority.file)
-    assert await whole(await client.send(https(port))) == b"ok"
+    assert await whole(await client.send(https(port), ACME)) == b"ok"
 
 
 async def test_origin_by_address_with_a_good_certificate(
@@ -170,7 +170,7 @@ async def test_origin_by_address_with_a_good_certificate(
     client, port = await tls_client(
         make_client, serve, authority.server("127.0.0.1"), authority.file
     )
-    assert await whole(await client.send(https(port, "127.0.0.1"))) == b"ok"
+    assert await whole(await client.send(https(port, "127.0.0.1"), ACME)) == b"ok"
 
 
 async def test_origin_with_a_bad_certificate(
@@ -218,7 +218,7 @@ async def test_body_over_tls(serve: Serve, make_client: MakeClient, authority: A
     client = make_client(resolver=Scripted(["127.0.0.1"]), ca_file=authority.file)
     request = https(port)
     request.method, request.body = "POST", Pieces([bytes(65536)] * 64)
-    assert len(await whole(await client.send(request))) == size
+    assert len(await whole(await client.send(request, ACME))) == size
     port = await serve(Recorder(answer[:-1], close=True), tls=context)
     client = make_client(resolver=Scripted(["127.0.0.1"]), ca_file=authority.file)
     assert (await failure(client, https(port))).reason is Reason.BODY_CUT_SHORT

@@ -12,7 +12,7 @@ import pytest
 from services.outbound.client import GuardedClient
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request
-from tests.outbound.calls import MakeClient, Pieces, Silent, failure, get, whole
+from tests.outbound.calls import ACME, MakeClient, Pieces, Silent, failure, get, whole
 from tests.outbound.origins import CUT, Recorder, Serve, read_request, reset
 
 
@@ -29,7 +29,7 @@ async def test_answer_before_the_request_ends(serve: Serve, client: GuardedClien
 
     body = Silent([b"abc"])
     request = Request("POST", f"http://127.0.0.1:{await serve(origin)}/", [], body)
-    response = await client.send(request)
+    response = await client.send(request, ACME)
     assert response.status == 413
     assert await whole(response) == b"no"
     await closed.wait()
@@ -54,7 +54,7 @@ async def test_both_directions_stream_at_once(serve: Serve, client: GuardedClien
         await reader.read()
 
     request = Request("POST", f"http://127.0.0.1:{await serve(origin)}/", [], Queued([]))
-    response = await client.send(request)
+    response = await client.send(request, ACME)
     chunks = response.body.__aiter__()
     for piece in (b"a", b"b"):
         pieces.put_nowait(piece)
@@ -84,7 +84,7 @@ async def test_body_that_is_cut_short_raises(
     port = await serve(origin)
 
     async def fetch() -> None:
-        response = await client.send(get(port))
+        response = await client.send(get(port), ACME)
         head_read.set()
         await whole(response)
 
@@ -106,7 +106,7 @@ async def test_body_until_close_that_is_reset_raises(serve: Serve, client: Guard
         await head_read.wait()
         reset(writer)
 
-    response = await client.send(get(await serve(origin)))
+    response = await client.send(get(await serve(origin)), ACME)
     head_read.set()
     with pytest.raises(SluiceError) as caught:
         await whole(response)
@@ -116,7 +116,7 @@ async def test_body_until_close_that_is_reset_raises(serve: Serve, client: Guard
 async def test_closed_body_does_not_end_cleanly(serve: Serve, client: GuardedClient) -> None:
     """Whoever reads on after closing a body learns that it is not complete."""
     port = await serve(Recorder(CUT[0]))
-    response = await client.send(get(port))
+    response = await client.send(get(port), ACME)
     await response.body.aclose()
     assert response.body.take()[1] is False
     with pytest.raises(SluiceError) as caught:
@@ -188,7 +188,7 @@ async def test_request_body_that_breaks_off_breaks_the_response_off(
 
     body = Failing([])
     response = await client.send(
-        Request("POST", f"http://127.0.0.1:{await serve(origin)}/", [], body)
+        Request("POST", f"http://127.0.0.1:{await serve(origin)}/", [], body), ACME
     )
     fail.set()
     await closed.wait()
@@ -245,10 +245,10 @@ async def test_time_for_the_answer_ends_with_its_head(
     origin = Recorder()
     port = await serve(origin)
     client = make_client(first_byte_timeout=0.1)
-    response = await client.send(get(port))
+    response = await client.send(get(port), ACME)
     await asyncio.sleep(0.3)  # three times the time for the answer
     assert await whole(response) == b"ok"
-    assert await whole(await client.send(get(port))) == b"ok"
+    assert await whole(await client.send(get(port), ACME)) == b"ok"
     assert origin.connections == 1
 
 
@@ -261,7 +261,7 @@ async def test_body_that_stalls(serve: Serve, make_client: MakeClient) -> None:
         await reader.read()
 
     client = make_client(idle_timeout=0.1)
-    response = await client.send(get(await serve(origin)))
+    response = await client.send(get(await serve(origin)), ACME)
     received = [response.body.take()[0]]
     with pytest.raises(SluiceError) as caught:
         received += [chunk async for chunk in response.body]
@@ -276,7 +276,7 @@ async def test_slow_reader_is_no_stall(serve: Serve, make_client: MakeClient) ->
         Recorder(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % size + bytes(size))
     )
     client = make_client(idle_timeout=0.1)
-    response = await client.send(get(port))
+    response = await client.send(get(port), ACME)
     await asyncio.sleep(0.3)  # three times the origin's time
     assert len(await whole(response)) == size
 

@@ -10,7 +10,7 @@ from services.outbound.client import GuardedClient
 from sluice.wire.body import Whole
 from sluice.wire.errors import Reason
 from sluice.wire.messages import Request
-from tests.outbound.calls import MakeClient, Pieces, failure, whole
+from tests.outbound.calls import ACME, MakeClient, Pieces, failure, whole
 from tests.outbound.origins import Recorder, Serve
 
 
@@ -66,7 +66,7 @@ async def test_request_is_sent_byte_for_byte(
     request = Request(
         method, f"http://127.0.0.1:{port}{path}", headers or [], Whole(body or b""), length
     )
-    await whole(await make_client().send(request))
+    await whole(await make_client().send(request, ACME))
     head = b"%b %b HTTP/1.1\r\nhost: 127.0.0.1:%d\r\n" % (method.encode(), line, port)
     assert origin.requests == [head + rest + b"\r\n" + (body or b"")]
 
@@ -89,7 +89,7 @@ async def test_host_header_is_as_in_the_url(
     origin = Recorder()
     port = await serve(origin)
     client = make_client(connect_to=(f"::127.0.0.1:{port}",))
-    await whole(await client.send(Request("GET", url)))
+    await whole(await client.send(Request("GET", url), ACME))
     assert origin.requests == [b"GET / HTTP/1.1\r\nhost: %b\r\n\r\n" % host]
 
 
@@ -119,7 +119,7 @@ async def test_body_is_streamed(
     port = await serve(origin)
     body = Pieces(pieces, at_hand)
     request = Request("POST", f"http://127.0.0.1:{port}/", [], body, length)
-    assert await whole(await client.send(request)) == b"ok"
+    assert await whole(await client.send(request, ACME)) == b"ok"
     framing = b"transfer-encoding: chunked" if length is None else b"content-length: %d" % length
     head, _, tail = origin.requests[0].partition(b"\r\n\r\n")
     assert head.endswith(framing)
@@ -133,7 +133,7 @@ async def test_large_body_arrives_whole(serve: Serve, client: GuardedClient) -> 
     port = await serve(origin)
     pieces = [bytes([n % 256]) * 65536 for n in range(128)]
     request = Request("PUT", f"http://127.0.0.1:{port}/", [], Pieces(pieces), 128 * 65536)
-    assert await whole(await client.send(request)) == b"ok"
+    assert await whole(await client.send(request, ACME)) == b"ok"
     assert origin.requests[0].endswith(b"\r\n\r\n" + b"".join(pieces))
 
 

@@ -11,7 +11,7 @@ from services.outbound.client import GuardedClient
 from sluice.wire.errors import Reason
 from sluice.wire.headers import Header
 from sluice.wire.messages import Request
-from tests.outbound.calls import failure, get, whole
+from tests.outbound.calls import ACME, failure, get, whole
 from tests.outbound.origins import OK, Recorder, Serve, read_request
 
 HOP_BY_HOP = (
@@ -102,7 +102,7 @@ async def test_response_is_received_as_it_was_sent(
 ) -> None:
     """Status, header bytes in order with repeats, length and body bytes are those of the origin."""
     port = await serve(Recorder(answer, close=True))
-    response = await client.send(get(port))
+    response = await client.send(get(port), ACME)
     assert (response.status, response.headers) == (status, headers)
     assert response.content_length == length
     assert await whole(response) == body
@@ -113,7 +113,7 @@ async def test_head_has_a_length_and_no_body(serve: Serve, client: GuardedClient
     origin = Recorder(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n")
     port = await serve(origin)
     for _ in range(2):
-        response = await client.send(Request("HEAD", f"http://127.0.0.1:{port}/"))
+        response = await client.send(Request("HEAD", f"http://127.0.0.1:{port}/"), ACME)
         assert response.content_length == 1000
         assert response.body.take() == (b"", True)
     assert origin.connections == 1
@@ -122,7 +122,7 @@ async def test_head_has_a_length_and_no_body(serve: Serve, client: GuardedClient
 async def test_small_body_is_at_hand(serve: Serve, client: GuardedClient) -> None:
     """A body that came with its head is taken without waiting."""
     port = await serve(Recorder())
-    response = await client.send(get(port))
+    response = await client.send(get(port), ACME)
     assert response.body.take() == (b"ok", True)
     assert [chunk async for chunk in response.body] == []
 
@@ -138,7 +138,7 @@ async def test_body_is_given_as_it_comes(serve: Serve, client: GuardedClient) ->
         writer.write(b"two")
         await reader.read()
 
-    response = await client.send(get(await serve(origin)))
+    response = await client.send(get(await serve(origin)), ACME)
     data, complete = response.body.take()
     chunks = response.body.__aiter__()
     first = data or await anext(chunks)
@@ -205,5 +205,5 @@ async def test_large_head_within_the_limit_passes(serve: Serve, client: GuardedC
     """A head just below 128 KiB is taken."""
     lines = b"".join(b"x%02d: %b\r\n" % (n, b"a" * 31_000) for n in range(4))
     port = await serve(Recorder(b"HTTP/1.1 200 OK\r\n" + lines + b"content-length: 0\r\n\r\n"))
-    response = await client.send(get(port))
+    response = await client.send(get(port), ACME)
     assert [len(value) for _, value in response.headers] == [31_000] * 4

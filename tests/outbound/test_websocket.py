@@ -14,7 +14,7 @@ from sluice.http1 import handshake
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request
 from sluice.wire.websocket import Binary, Close, Message, Text, WebSocket
-from tests.outbound.calls import MakeClient
+from tests.outbound.calls import ACME, MakeClient
 from tests.outbound.origins import Authority, Serve
 
 KEPT = Close(4000, "from the origin")
@@ -52,7 +52,7 @@ def request(url: str, *headers: tuple[str, bytes]) -> Request:
 
 async def opened(client: GuardedClient, url: str) -> WebSocket:
     """An open WebSocket that has said hello."""
-    response = await client.send(request(url))
+    response = await client.send(request(url), ACME)
     assert response.status == 101
     assert response.websocket is not None
     assert await response.websocket.receive() == Text("hello")
@@ -73,7 +73,7 @@ async def test_messages(client: GuardedClient, origins: dict[str, Any]) -> None:
 async def test_head(client: GuardedClient, origins: dict[str, Any]) -> None:
     """The subprotocol is end to end; no extension is offered; no body is sent."""
     response = await client.send(
-        request(origins["url"], ("x-latin", b"\xe9"), ("sec-websocket-protocol", b"a, b"))
+        request(origins["url"], ("x-latin", b"\xe9"), ("sec-websocket-protocol", b"a, b")), ACME
     )
     assert ("sec-websocket-protocol", b"b") in response.headers
     assert not [n for n, _ in response.headers if n.startswith("sec-websocket-a")]
@@ -126,16 +126,16 @@ async def test_each_has_its_own_connection(
 ) -> None:
     """WebSockets take no place from requests, and give theirs back however they end."""
     client = make_client(
-        max_connections=1, max_connections_per_host=1, max_websockets=2, connect_timeout=0.2
+        max_connections=1, max_connections_per_host=1, max_websockets=4, connect_timeout=0.2
     )
     for end in (Text("vanish"), Close(1000)):
         sockets = [await opened(client, origins["url"]) for _ in range(2)]
-        response = await client.send(Request("GET", origins["url"]))
+        response = await client.send(Request("GET", origins["url"]), ACME)
         assert response.status == 426
         await response.aclose()
         with pytest.raises(SluiceError) as raised:
-            await client.send(request(origins["url"]))
-        assert raised.value.reason is Reason.RESPONSE_TIMEOUT
+            await client.send(request(origins["url"]), ACME)
+        assert raised.value.reason is Reason.LOAD_SHED
         for socket in sockets:
             await socket.send(end)
             assert await socket.receive() == (end if isinstance(end, Close) else None)
@@ -158,7 +158,7 @@ async def test_tls(make_client: MakeClient, authority: Authority) -> None:
 async def test_the_guard(make_client: MakeClient, origins: dict[str, Any]) -> None:
     """A WebSocket reaches no address that a request would not."""
     with pytest.raises(SluiceError) as raised:
-        await make_client(allow=()).send(request(origins["url"]))
+        await make_client(allow=()).send(request(origins["url"]), ACME)
     assert raised.value.reason is Reason.DESTINATION_PROHIBITED
 
 
@@ -169,7 +169,7 @@ async def test_an_ordinary_answer(client: GuardedClient, serve: Serve) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\nno")
 
-    response = await client.send(request(f"http://127.0.0.1:{await serve(refuse)}/"))
+    response = await client.send(request(f"http://127.0.0.1:{await serve(refuse)}/"), ACME)
     assert (response.status, response.websocket) == (403, None)
     assert [chunk async for chunk in response.body] == [b"no"]
     await response.aclose()
@@ -192,7 +192,7 @@ async def test_a_wrong_101(client: GuardedClient, serve: Serve, lines: bytes) ->
         await reader.read()
 
     with pytest.raises(SluiceError) as raised:
-        await client.send(request(f"http://127.0.0.1:{await serve(wrong)}/"))
+        await client.send(request(f"http://127.0.0.1:{await serve(wrong)}/"), ACME)
     assert raised.value.reason is Reason.INVALID_RESPONSE
 
 
@@ -206,7 +206,7 @@ async def test_an_origin_that_does_not_read(make_client: MakeClient, serve: Serv
         await asyncio.Event().wait()
 
     client = make_client(idle_timeout=0.2)
-    response = await client.send(request(f"http://127.0.0.1:{await serve(deaf)}/"))
+    response = await client.send(request(f"http://127.0.0.1:{await serve(deaf)}/"), ACME)
     socket = response.websocket
     assert socket is not None
     receiving: asyncio.Task[Message | None] = asyncio.ensure_future(socket.receive())

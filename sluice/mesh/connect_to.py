@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_HOST = r"\[[0-9A-Fa-f:.]+\]|[^:\[\]\s]*"
+_HOST = r"\[[0-9A-Fa-f:.]+\]|[^:\[\]\s,]*"
 _TEXT = re.compile(rf"({_HOST}):([0-9]{{0,5}}):({_HOST}):([0-9]{{0,5}})")
 
 
@@ -33,7 +33,7 @@ class ConnectTo:
         """
         match = _TEXT.fullmatch(text)
         if match is None:
-            raise ValueError(f"connect-to {text!r}: not of the form HOST1:PORT1:HOST2:PORT2")
+            raise ValueError(f"{text!r} is not of the form HOST1:PORT1:HOST2:PORT2")
         host, port, to_host, to_port = match.groups()
         return cls(_host(host), _port(port, text), _host(to_host), _port(to_port, text))
 
@@ -55,5 +55,5 @@ def _port(text: str, entry: str) -> int | None:
     if not text:
         return None
     if not 0 < int(text) < 65536:
-        raise ValueError(f"connect-to {entry!r}: {text} is no port")
+        raise ValueError(f"{entry!r}: {text} is no port")
     return int(text)
