@@ -66,6 +66,7 @@ class DispatcherService:
             credentials=config.credentials,
             max_message=MAX_MESSAGE,
         )
+        server.say(*config.runner.runtime.posture.health_names)
         server.add(DISPATCH.service, Served(DISPATCH, dispatch.serve).add_to)
         server.add(
             "sluice.v1.RegistryService",

@@ -51,6 +51,7 @@ class UserWorkerService:
             credentials=config.credentials,
         )
         invoke = Served(INVOKE, workers.invoke)
+        server.say(*config.runner.runtime.posture.health_names)
         server.add(INVOKE.service, invoke.add_to, Tail(workers.runner.output).add_to)
         address = await server.start()
         running.push_async_callback(server.stop, config.drain_grace)

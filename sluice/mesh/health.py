@@ -18,7 +18,11 @@ _Response = health_pb2.HealthCheckResponse
 
 
 class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # generated, untyped
-    """The status of the services named by `add`, and of the server as a whole (the empty name)."""
+    """The status of the services named by `add`, and of the server as a whole (the empty name).
+
+    `add` also names how the server runs, such as `sluice.sandbox.landlock`: the protocol has no
+    other place to say so, and `grpcurl` shows it by `List`.
+    """
 
     def __init__(self) -> None:
         self._names = {""}
@@ -27,7 +31,7 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # generated
         self._changed = asyncio.Event()
 
     def add(self, full_service_name: str) -> None:
-        """Know a service by its full name."""
+        """Know a service by its full name, or a fact by a name of that form."""
         self._names.add(full_service_name)
 
     def set_serving(self, serving: bool) -> None:
@@ -45,6 +49,11 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # generated
         if request.service not in self._names:
             await context.abort(grpc.StatusCode.NOT_FOUND, f"no service {request.service!r}")
         return _Response(status=self._status)
+
+    async def List(self, _: Any, __: Any) -> Any:  # noqa: N802  # the RPC's name
+        """Answer with every name, and the status now."""
+        status = _Response(status=self._status)
+        return health_pb2.HealthListResponse(statuses=dict.fromkeys(self._names, status))
 
     async def Watch(self, request: Any, context: Any) -> None:  # noqa: N802  # the RPC's name
         """Send the status now and at every change. `SERVICE_UNKNOWN` for an unknown name."""

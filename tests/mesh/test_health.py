@@ -40,6 +40,20 @@ async def test_check(serve: Any) -> None:
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
 
+async def test_list(serve: Any) -> None:
+    """All names are listed with their status, those that tell how the server runs among them."""
+    peer = await serve(idle)
+    peer.server.say("sluice.sandbox.landlock")
+    stub = health_pb2_grpc.HealthStub(peer.channel)
+    for serving, expected in ((True, SERVING), (False, NOT_SERVING)):
+        peer.server.set_serving(serving)
+        listed = (await stub.List(health_pb2.HealthListRequest())).statuses
+        assert {name: answer.status for name, answer in listed.items()} == dict.fromkeys(
+            ["", NAME, "sluice.sandbox.landlock"], expected
+        )
+    assert (await stub.Check(request("sluice.sandbox.landlock"))).status == NOT_SERVING
+
+
 async def test_watch(serve: Any) -> None:
     """A watcher is told the status at once, and then every change."""
     peer = await serve(idle)

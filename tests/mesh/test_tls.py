@@ -194,7 +194,7 @@ def test_every_method_has_callers() -> None:
     assert set(CALLERS) <= set(SERVICES) | methods
 
 
-def test_a_service_without_callers_is_not_served() -> None:
+async def test_a_service_without_callers_is_not_served() -> None:
     """A service that nobody thought of is an error at the start, not open to everybody."""
     handler = grpc.unary_unary_rpc_method_handler(lambda _request, _context: None)
     with pytest.raises(KeyError, match=r"sluice\.v1\.NewService"):

@@ -61,6 +61,7 @@ def test_unsafe(machine: Machine) -> None:
     ("posture", "gaps"),
     [
         (Posture(Kind.BUBBLEWRAP), set()),
+        (Posture(Kind.LANDLOCK, landlock=1, namespaces=True), set()),
         (Posture(Kind.LANDLOCK, uids=True, landlock=7), set()),
         (Posture(Kind.LANDLOCK, landlock=7), {"connect to a neighbour's socket by its path"}),
         (Posture(Kind.LANDLOCK, uids=True, landlock=5), {"connect to an abstract socket"}),
@@ -76,13 +77,35 @@ def test_gaps(posture: Posture, gaps: set[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("posture", "text"),
+    ("posture", "text", "health"),
     [
-        (Posture(Kind.BUBBLEWRAP, uids=True), "bubblewrap and seccomp, a uid for each Worker"),
-        (Posture(Kind.LANDLOCK, landlock=7), "landlock (ABI 7) and seccomp"),
-        (Posture(Kind.NONE), "none"),
+        (
+            Posture(Kind.BUBBLEWRAP, uids=True),
+            "bubblewrap and seccomp, a uid for each Worker",
+            ["bubblewrap", "uids"],
+        ),
+        (Posture(Kind.LANDLOCK, landlock=7), "landlock (ABI 7) and seccomp", ["landlock"]),
+        (Posture(Kind.NONE), "none", ["none"]),
     ],
 )
-def test_names(posture: Posture, text: str) -> None:
-    """The log names the posture, and the ABI where it counts."""
+def test_names(posture: Posture, text: str, health: list[str]) -> None:
+    """The log names the posture, and the ABI where it counts; health lists its parts."""
     assert str(posture) == text
+    assert posture.health_names == tuple(f"sluice.sandbox.{name}" for name in health)
+
+
+@pytest.mark.parametrize(
+    ("posture", "of_forks"),
+    [
+        (
+            Posture(Kind.BUBBLEWRAP, uids=True, landlock=4),
+            Posture(Kind.LANDLOCK, uids=True, landlock=4, namespaces=True),
+        ),
+        (Posture(Kind.BUBBLEWRAP), Posture(Kind.BUBBLEWRAP)),  # no Landlock, no fork: an exec
+        (Posture(Kind.LANDLOCK, landlock=4), Posture(Kind.LANDLOCK, landlock=4)),
+        (Posture(Kind.NONE), Posture(Kind.NONE)),
+    ],
+)
+def test_of_forks(posture: Posture, of_forks: Posture) -> None:
+    """Bubblewrap cannot take a fork in: Landlock and namespaces stand in for it."""
+    assert posture.of_forks == of_forks
