@@ -20,6 +20,9 @@ _METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NOT_SENT = frozenset({"expect"})
 """The body follows at once, so nothing may be asked first (RFC 9110 section 10.1.1)."""
 
+MAX_AUTHORITY = 300
+"""Most bytes of a URL's host and port: 255 of a name, and a port."""
+
 CHUNKED = b"transfer-encoding: chunked\r\n"
 _LENGTH_EXPECTED = frozenset({"POST", "PUT"})
 """Methods whose requests say `content-length: 0` where there is no body (Fetch, 4.6)."""
@@ -64,6 +67,8 @@ def origin(scheme: str, authority: str) -> Origin:
 
     The one reading of a host: the client connects to it, and the egress policy judges it.
     """
+    if len(authority) > MAX_AUTHORITY:
+        raise SluiceError(Reason.INVALID_REQUEST, "the URL's host is too long")
     try:
         url = URL(f"{scheme}://{authority.lower()}/", encoded=True)
         host, port = url.raw_host, url.port
