@@ -58,7 +58,7 @@ def files_of(bundle: worker_pb2.Bundle, role: Role, *, once: bool = False) -> di
 
 
 def _refusal(module: worker_pb2.Module, names: Container[str]) -> str:
-    """Why it is not written: our own process writes it, so a name must not lead out of the folder."""
+    """Why it is not written. The service writes it, so its name must not lead out of the folder."""
     if module.kind not in _KINDS:
         return f"a {_Kind.Kind.Name(module.kind)} module is not for CPython"
     parts = module.name.split("/")

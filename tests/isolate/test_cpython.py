@@ -17,7 +17,6 @@ from sluice.isolate.program import Language, language_of
 from sluice.isolate.sandbox.launcher import Launcher
 from sluice.pb import worker_pb2
 from sluice.wire.errors import Reason, SluiceError
-from sluice.wire.messages import Request
 from tests.isolate.workers import MakeWorkers, Workers
 
 _Kind = worker_pb2.Module
@@ -220,10 +219,9 @@ async def test_recycling(make_workers: MakeWorkers) -> None:
     """A process over the watermark is replaced."""
     workers = make_workers(recycle_bytes=1)
     await workers.fetch(python(HELLO), name="a")
-    [pid] = pids(workers)
+    [isolate] = workers.runner._pool._isolates.values()
     async with asyncio.timeout(10):
-        while pid in pids(workers):
-            await asyncio.sleep(0.05)
+        await isolate.dead.wait()
 
 
 async def test_no_zygote_without_python(workers: Workers) -> None:
@@ -271,10 +269,10 @@ async def test_one_request_ends(make_workers: MakeWorkers) -> None:
     workers = make_workers(python_once=True)
     body = 'self.ctx.wait_until(fetch("https://log.example.com/"))\nreturn Response("ok")'
     assert await workers.fetch(python(handler(body))) == (200, "ok")
-    await workers.until(1)
+    [isolate] = workers.runner._pool._isolates.values()
     async with asyncio.timeout(10):
-        while pids(workers):
-            await asyncio.sleep(0.05)
+        await isolate.dead.wait()
+    assert await workers.until(1) == ["https://log.example.com/"]
 
 
 async def test_neighbours_have_no_names(workers: Workers) -> None:

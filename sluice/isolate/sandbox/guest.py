@@ -92,8 +92,8 @@ def serve(run: Run, listener: int) -> NoReturn:
     status = 1
     try:
         # New ones: those of the zygote took its own output for what it was, a file or a terminal.
-        sys.stdout = sys.__stdout__ = _lines_to(1)
-        sys.stderr = sys.__stderr__ = _lines_to(2)
+        sys.stdout = _lines_to(1)
+        sys.stderr = _lines_to(2)
         run(".", listener)
         status = 0
     except BaseException:  # it is said where a Worker's output goes

@@ -16,13 +16,19 @@ NO_FAMILY = 0x50000 | errno.EAFNOSUPPORT
 THREAD = 0x3D0F00  # what glibc's pthread_create asks clone for
 
 
-def verdict(machine: str, number: int, *arguments: int, audit: int | None = None) -> int:
+def verdict(
+    machine: str,
+    number: int,
+    *arguments: int,
+    audit: int | None = None,
+    rules: seccomp.Rules = seccomp.WORKERD,
+) -> int:
     """What the filter of `machine` says of a call."""
     architecture = ARCHITECTURES[machine]
     data = struct.pack(
         "=iIQ6Q", number, audit or architecture.audit, 0, *(arguments + (0,) * 6)[:6]
     )
-    code = list(struct.iter_unpack("HBBI", seccomp.program(architecture)))
+    code = list(struct.iter_unpack("HBBI", seccomp.program(architecture, rules)))
     at = accumulator = 0
     while True:
         operation, if_true, if_false, value = code[at]
@@ -85,13 +91,58 @@ def test_verdict(machine: str, name: str, arguments: tuple[int, ...], expected: 
     assert verdict(machine, number(machine, name), *arguments) == expected
 
 
+PID, LISTENER = 4711, 3
+FORKED = seccomp.cpython(PID, LISTENER, executed=False)
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize(
+    ("name", "arguments", "expected"),
+    [
+        ("execve", (), EPERM),  # a fork has nothing left to execute
+        ("socket", (1, 1), ALLOW),
+        ("socket", (1, 1 | 0x80800), ALLOW),  # close-on-exec and non-blocking
+        ("socket", (1, 2), EPERM),  # datagrams
+        ("socket", (1, 5), EPERM),  # sequenced packets
+        ("socket", (2, 1), NO_FAMILY),
+        ("socketpair", (1, 1), ALLOW),  # with which asyncio wakes itself
+        ("socketpair", (1, 2), EPERM),
+        ("clone", (THREAD,), ALLOW),
+        ("clone", (17,), EPERM),
+        ("kill", (PID, 9), ALLOW),
+        ("kill", (PID + 1, 0), EPERM),
+        ("kill", (0, 9), EPERM),  # its process group
+        ("kill", (-1 & 0xFFFFFFFF, 9), EPERM),  # everyone
+        ("kill", (-PID & 0xFFFFFFFF, 9), EPERM),
+        ("tgkill", (PID, PID + 5, 6), ALLOW),  # a thread of its own: abort()
+        ("tgkill", (PID + 1, PID + 1, 6), EPERM),
+        ("listen", (LISTENER, 100), ALLOW),
+        ("listen", (7, 100), EPERM),
+    ],
+)
+def test_verdict_on_cpython(
+    machine: str, name: str, arguments: tuple[int, ...], expected: int
+) -> None:
+    """A Python Worker's filter is stricter, but for signals to itself and asyncio's listen()."""
+    assert verdict(machine, number(machine, name), *arguments, rules=FORKED) == expected
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_executed_cpython(machine: str) -> None:
+    """Where bubblewrap executes CPython, that one call more is allowed."""
+    rules = seccomp.cpython(1, LISTENER, executed=True)
+    assert verdict(machine, number(machine, "execve"), rules=rules) == ALLOW
+    assert verdict(machine, number(machine, "kill"), PID, rules=rules) == EPERM
+
+
+@pytest.mark.parametrize("rules", [seccomp.WORKERD, FORKED])
 @pytest.mark.parametrize("machine", MACHINES)
 @pytest.mark.parametrize("name", sorted(escapes.CALLS))
-def test_what_no_worker_needs(machine: str, name: str) -> None:
-    """Every call that the escape probe makes is refused on both architectures."""
+def test_what_no_worker_needs(machine: str, name: str, rules: seccomp.Rules) -> None:
+    """Every call that the escape probe makes is refused on both architectures, in both filters."""
     call = escapes.CALLS[name][machine == "aarch64"]
     if call is not None:
-        assert verdict(machine, call) in (EPERM, ENOSYS)
+        assert verdict(machine, call, -1 & 0xFFFFFFFF, rules=rules) in (EPERM, ENOSYS)
 
 
 @pytest.mark.parametrize("machine", MACHINES)
