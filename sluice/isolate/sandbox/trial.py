@@ -39,6 +39,8 @@ async def succeeded(launcher: Launcher, folder: Path) -> tuple[int, frozenset[st
     Raises `ConfigError` where the probe does not run to its end.
     """
     with neighbourhood(folder) as (own, listener, targets):
+        if launcher.forks:
+            targets["forked"] = "yes"
         launched = await _launch(launcher, own, listener, json.dumps(targets))
         try:
             async with asyncio.timeout(_DEADLINE):
