@@ -12,8 +12,9 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from sluice.mesh.pair import MessageType, Pair
-from sluice.wire.body import CHUNK, WHOLE
+from sluice.wire.body import CHUNK, WHOLE, Whole
 from sluice.wire.errors import Reason, SluiceError
+from sluice.wire.messages import Request, request_from_pb
 
 Refuse = Callable[[str], SluiceError]
 """The error that says of a message what is wrong with it."""
@@ -32,8 +33,11 @@ def parse(read: Callable[[bytes], Any], data: bytes, refuse: Refuse = refuse_req
         raise refuse(f"not a message of this method: {error}") from None
 
 
-def whole_request(pair: Pair, data: bytes) -> Any:
-    """The one message of a whole request. Raises `INVALID_REQUEST`, or `BODY_CUT_SHORT`."""
+def whole_request(pair: Pair, data: bytes) -> tuple[Any, Request]:
+    """The one message of a whole request, and the request that it is.
+
+    Raises `INVALID_REQUEST`, or `BODY_CUT_SHORT` where the body is shorter than its head says.
+    """
     message = parse(pair.whole_request.FromString, data)
     _check_openings(message, pair.openings, refuse_request)
     size, head = len(message.body), message.head
@@ -41,9 +45,10 @@ def whole_request(pair: Pair, data: bytes) -> Any:
         raise refuse_request(f"head.websocket: needs {pair.stream}, not {pair.whole}")
     if size > WHOLE:
         raise refuse_request(f"body: {size} bytes, over {WHOLE}; {pair.stream} takes longer ones")
-    if head.HasField("content_length"):
-        _check_length(head.content_length - size, refuse_request)
-    return message
+    request = request_from_pb(head, Whole(message.body))
+    if request.content_length is not None:
+        _check_length(request.content_length - size, refuse_request)
+    return message, request
 
 
 class Parts:

@@ -60,8 +60,7 @@ class Served:
     async def _answer_whole(self, data: bytes, context: Any) -> Any:
         try:
             with self._span(context) as span:
-                message = whole_request(self._pair, data)
-                request = messages.request_from_pb(message.head, Whole(message.body))
+                message, request = whole_request(self._pair, data)
                 return await self._answer(message, request, context, span, None)
         except SluiceError as error:
             await errors.abort(context, error)
