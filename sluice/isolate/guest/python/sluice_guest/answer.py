@@ -37,18 +37,27 @@ class Answer(web.StreamResponse):
             self.headers.popall(name, None)
 
 
-async def send_error(description: str, http: web.BaseRequest) -> web.StreamResponse:
+async def send_error(
+    description: str, http: web.BaseRequest, *, is_last: bool = False
+) -> web.StreamResponse:
     """Tell the host of an exception, by a control header that no response of a Worker can have."""
     answer = Answer(status=500)
     answer.headers[control.ERROR] = description
     answer.content_length = 0
+    if is_last:
+        answer.force_close()
     await answer.prepare(http)
     await answer.write_eof()
     return answer
 
 
-async def send(response: Response, http: web.BaseRequest) -> web.StreamResponse:
-    """Send a response of the Worker. Raises `ConnectionError` where its body breaks off."""
+async def send(
+    response: Response, http: web.BaseRequest, *, is_last: bool = False
+) -> web.StreamResponse:
+    """Send a response of the Worker. Raises `ConnectionError` where its body breaks off.
+
+    `is_last` ends the connection with it.
+    """
     answer = Answer(status=response.status, reason=response.status_text or None)
     for name, value in response.headers.raw():
         if name not in _NOT_SENT and not control.is_control(name):
@@ -58,6 +67,8 @@ async def send(response: Response, http: web.BaseRequest) -> web.StreamResponse:
         length = length or _length_said(response)
     if length is not None and response.status not in _NO_LENGTH:
         answer.content_length = length
+    if is_last:
+        answer.force_close()
     await answer.prepare(http)
     if http.method != "HEAD":
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
 
@@ -32,12 +33,14 @@ _HOP_BY_HOP = frozenset(
 _NOT_ADDED = ("accept", "accept-encoding", "content-type", "user-agent")
 _MAX_HEAD = 128 * 1024
 
+_loop: asyncio.AbstractEventLoop
 _session: aiohttp.ClientSession  # of this process, which has one way out
 
 
 def open_session() -> None:
     """Make the session of `send`, in the running loop."""
-    global _session
+    global _session, _loop
+    _loop = asyncio.get_running_loop()
     _session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0),
         auto_decompress=False,
@@ -65,6 +68,11 @@ async def send(
     `RemoteError` as the host says.
     """
     current = invocation.required()
+    if asyncio.get_running_loop() is not _loop:
+        raise RuntimeError(
+            "fetch() belongs to the event loop of the request. In a thread, use urllib.request, "
+            "requests or httpx.Client."
+        )
     fields = [(name, value) for name, value in headers if name.lower() not in _HOP_BY_HOP]
     if length is not None:
         fields.append(("content-length", str(length)))

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from weakref import WeakSet
+
+from sluice_guest.background import Background
 
 OUTSIDE = "This Worker is not permitted to access the internet outside of a request."
 """The host's words for a subrequest that belongs to no live invocation."""
@@ -33,17 +36,17 @@ class Invocation:
     tasks: set[asyncio.Task[Any]] = field(default_factory=set, repr=False)
     """Those that the Worker started and that still run."""
 
-    opened: set[Closable] = field(default_factory=set, repr=False)
+    background: Background = field(default_factory=Background, repr=False)
+    opened: WeakSet[Closable] = field(default_factory=WeakSet, repr=False)
     """Responses to subrequests whose bodies are not read to their end."""
 
     def end(self) -> None:
         """Stop what goes on for it. What asks in its name from now on is refused."""
         self.is_over = True
-        for task in self.tasks:
+        for task in list(self.tasks):
             task.cancel()
-        for response in self.opened:
+        for response in list(self.opened):
             response.close()
-        self.opened.clear()
 
 
 _current: ContextVar[Invocation | None] = ContextVar("invocation", default=None)
@@ -54,10 +57,15 @@ def enter(invocation: Invocation) -> None:
     _current.set(invocation)
 
 
+def current_in(context: Context | None) -> Invocation | None:
+    """The live invocation that a context is of; `None` stands for the caller's."""
+    invocation = _current.get() if context is None else context.get(_current)
+    return None if invocation is None or invocation.is_over else invocation
+
+
 def current() -> Invocation | None:
     """The live invocation that the caller is part of."""
-    invocation = _current.get()
-    return None if invocation is None or invocation.is_over else invocation
+    return current_in(None)
 
 
 def required() -> Invocation:

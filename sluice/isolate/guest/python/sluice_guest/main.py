@@ -13,9 +13,9 @@ import socket
 import sys
 from pathlib import Path
 
-from sluice_guest import egress, worker
+from sluice_guest import egress, imports, sockets, threads, worker
 from sluice_guest.server import Server
-from sluice_guest.transports import aiohttp_client
+from sluice_guest.transports import aiohttp_client, http_client, httpcore, urllib3
 from sluice_guest.worker import Description, LoadError, Worker
 from workers import bindings
 
@@ -23,26 +23,49 @@ _BACKLOG = 1024
 
 
 def run(folder: str, listener_fd: int) -> None:
-    """Serve the Worker in `folder` on a listening unix socket, until the process ends."""
+    """Serve the Worker in `folder` on a listening unix socket.
+
+    Returns when `worker.json` says `once` and the first invocation is over; else never.
+    """
     os.chdir(folder)
     sys.dont_write_bytecode = True
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(line_buffering=True, errors="backslashreplace")
+    _install()
+    asyncio.run(_serve(Path.cwd(), listener_fd))
+
+
+def _install() -> None:
+    """Change what the Worker's code will find, before any of it runs."""
     aiohttp_client.install(egress.SOCKET)
-    asyncio.run(_serve(Path(folder), listener_fd))
+    http_client.install(egress.SOCKET)
+    sockets.install()
+    threads.install()
+    imports.install(
+        {
+            urllib3.MODULE: lambda module: urllib3.patch(module, egress.SOCKET),
+            httpcore.MODULE: httpcore.patch,
+        }
+    )
 
 
 async def _serve(folder: Path, listener_fd: int) -> None:
+    loop = asyncio.get_running_loop()
+    loop.set_task_factory(threads.task_of_invocation)
     description = Description.read(folder)
     bindings.set_static(description.bindings)
     egress.open_session()
     server = Server(_loaded(folder, description.main), description)
-    with socket.socket(fileno=listener_fd) as listener:
-        listener.setblocking(False)
-        loop = asyncio.get_running_loop()
-        serving = await loop.create_unix_server(server.protocol(), sock=listener, backlog=_BACKLOG)
-        await serving.serve_forever()
+    listener = server.listener()
+    with socket.socket(fileno=listener_fd) as listening:
+        listening.setblocking(False)
+        serving = await loop.create_unix_server(listener, sock=listening, backlog=_BACKLOG)
+        if description.once:
+            await server.served.wait()
+            await listener.lost.wait()
+        else:
+            await serving.serve_forever()
 
 
 def _loaded(folder: Path, main: str) -> Worker | LoadError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,6 +35,19 @@ class RaisedError(Exception):
         self.error = error
 
 
+class Listener(web.Server):
+    """aiohttp's server, which tells when a connection is over, all that was sent being read."""
+
+    def __init__(self, handler: Any, **options: Any) -> None:
+        super().__init__(handler, **options)
+        self.lost = asyncio.Event()
+
+    def connection_lost(self, handler: Any, exc: BaseException | None = None) -> None:
+        """Take note that a connection is over."""
+        super().connection_lost(handler, exc)
+        self.lost.set()
+
+
 class Server:
     """Answers requests with a Worker, or with the reason why it cannot be loaded."""
 
@@ -41,10 +55,12 @@ class Server:
         self._worker = worker
         self._description = description
         self._ending: set[asyncio.Task[None]] = set()
+        self.served = asyncio.Event()
+        """Set when an invocation is over."""
 
-    def protocol(self) -> web.Server:
+    def listener(self) -> Listener:
         """Make what speaks HTTP on each connection."""
-        return web.Server(
+        return Listener(
             self._serve,
             handler_cancellation=True,
             access_log=None,
@@ -59,19 +75,27 @@ class Server:
             return await answer.send_error(describe(self._worker, "load"), http)
         chosen = recorded(control.decode(http.headers.get(control.ENV)))
         env = {**self._description.bindings, **chosen, **self._namespaces()}
+        once = self._description.once
         current = Invocation(http.headers.get(control.TOKEN, ""), env)
         invocation.enter(current)
-        background = Background()
         try:
-            response = await _respond(self._worker, http, Env(env), background)
-            return await answer.send(response, http)
+            response = await _respond(self._worker, http, Env(env), current.background)
+            return await answer.send(response, http, is_last=once)
         except RaisedError as raised:
             trace.show(raised.error)
-            return await answer.send_error(describe(raised.error), http)
+            return await answer.send_error(describe(raised.error), http, is_last=once)
         finally:
-            ending = asyncio.create_task(_end(current, background))
-            self._ending.add(ending)
-            ending.add_done_callback(self._ending.discard)
+            self._end_later(current)
+
+    def _end_later(self, current: Invocation) -> None:
+        """End an invocation when its work after the response is done."""
+        ending = asyncio.create_task(_end(current), context=contextvars.Context())
+        self._ending.add(ending)
+        ending.add_done_callback(self._ended)
+
+    def _ended(self, ending: asyncio.Task[None]) -> None:
+        self._ending.discard(ending)
+        self.served.set()
 
     def _namespaces(self) -> Mapping[str, Any]:
         names = self._description.dispatch_namespaces
@@ -123,9 +147,8 @@ def _checked(response: Any) -> Response:
     return response
 
 
-async def _end(current: Invocation, background: Background) -> None:
-    """End an invocation when its work after the response is done."""
+async def _end(current: Invocation) -> None:
     try:
-        await background.join()
+        await current.background.join()
     finally:
         current.end()

@@ -29,6 +29,8 @@ class Description:
 
     bindings: dict[str, Any] = field(repr=False)
     dispatch_namespaces: tuple[str, ...]
+    once: bool
+    """Whether the process is to end with its first invocation."""
 
     @classmethod
     def read(cls, folder: Path) -> Description:
@@ -38,6 +40,7 @@ class Description:
             main=said["main"],
             bindings=recorded(said["bindings"]),
             dispatch_namespaces=tuple(said["dispatch_namespaces"]),
+            once=said.get("once", False),
         )
 
 

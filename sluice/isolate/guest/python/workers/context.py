@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Any
 
+from sluice_guest import invocation
 from sluice_guest.background import Background
 from workers.record import Record
 
@@ -32,3 +33,11 @@ class Context:
 
     waitUntil = wait_until  # noqa: N815 — the names at Cloudflare
     passThroughOnException = pass_through_on_exception  # noqa: N815
+
+
+def wait_until(awaitable: Awaitable[Any]) -> None:
+    """Do what `ctx.wait_until` of the request that is being served does."""
+    live = invocation.current()
+    if live is None:
+        raise RuntimeError("wait_until() can only be called while a request is being served.")
+    live.background.add(awaitable)

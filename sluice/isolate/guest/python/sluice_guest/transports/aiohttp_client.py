@@ -17,6 +17,7 @@ from aiohttp.client_reqrep import ConnectionKey
 
 from sluice_guest import control, invocation
 from sluice_guest.remote import remote_error
+from sluice_guest.replacement import replace
 
 _KEY = ConnectionKey("egress", None, False, True, None, None, None, None)
 _HTTP = {"ws": "http", "wss": "https"}
@@ -36,12 +37,15 @@ def install(path: str) -> None:
         _, protocol = await self._loop.create_unix_connection(self._factory, path)
         return protocol
 
-    TCPConnector._create_connection = connect  # type: ignore[method-assign] # noqa: SLF001
-    ClientRequest.is_ssl = _is_ssl  # type: ignore[method-assign, assignment]
-    ClientRequest.connection_key = _KEY  # type: ignore[method-assign, assignment]
-    ClientRequest.send = _send_absolute  # type: ignore[method-assign]
-    ClientRequest.update_headers = _update_with_token  # type: ignore[method-assign]
-    ClientResponse.start = _start_or_raise  # type: ignore[method-assign]
+    replace(TCPConnector, _create_connection=connect)
+    replace(
+        ClientRequest,
+        is_ssl=_is_ssl,
+        connection_key=_KEY,
+        send=_send_absolute,
+        update_headers=_update_with_token,
+    )
+    replace(ClientResponse, start=_start_or_raise)
 
 
 @contextmanager
