@@ -1,13 +1,22 @@
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 import pytest
+from aiohttp.abc import ResolveResult
 
 from services.outbound import policy
+from services.outbound.client import ClientConfig, GuardedClient
+from services.outbound.destination import Guard
 from services.outbound.policy import Decision, Result
+from services.outbound.request_head import host_of
+from services.outbound.resolver import Resolver
 from sluice.pb.worker_pb2 import EgressPolicy, HostList, OutboundBinding
 from sluice.wire.errors import Reason, SluiceError
+from sluice.wire.hosts import Host
+from sluice.wire.messages import Request
+from tests.outbound.calls import ACME
 
 ALLOW, REPORT, DENY = Result.ALLOW, Result.REPORT, Result.DENY
 
@@ -133,3 +142,58 @@ def test_refusal_names_the_host_alone() -> None:
     assert error.reason is Reason.DESTINATION_PROHIBITED
     assert error.message == "evil.example is prohibited as a destination by the platform's policy"
     assert error.metadata == {"host": "evil.example"}
+
+
+class Seen(Resolver):
+    """Resolves addresses in odd forms, as the system does; of names it only notes which they are."""
+
+    def __init__(self) -> None:
+        self.hosts: list[str] = []
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        if Host.parse(host).address is not None:
+            return await super().resolve(host, port, family)
+        self.hosts.append(host)
+        raise socket.gaierror(socket.EAI_NONAME, "a name")
+
+
+class Watching(Guard):
+    """Notes which addresses it is asked about, and refuses them all."""
+
+    def __init__(self, seen: Seen) -> None:
+        super().__init__()
+        self._seen = seen
+
+    def denial(self, host: str, port: int) -> str | None:
+        self._seen.hosts.append(host)
+        return "seen"
+
+
+@pytest.mark.parametrize(
+    ("url", "connected"),
+    [
+        ("http://Example.COM/", ["example.com"]),
+        ("http://example.com./", ["example.com."]),
+        ("http://example.com../", ["example.com."]),  # aiohttp takes the dots for one
+        ("https://example.com:8443/@evil.example", ["example.com"]),
+        ("http://a%2eb.example/", ["a%2eb.example"]),  # decoded by neither
+        ("http://192.0.2.7:80/", ["192.0.2.7"]),
+        ("http://0xc0.0x207/", ["192.0.2.7"]),
+        ("http://0300.0.2.7/", []),  # more ways to write an address, which the client refuses
+        ("http://3221225991/", []),
+        ("http://[2001:DB8::7]/", ["2001:db8::7"]),
+        ("http://[::ffff:192.0.2.7]/", ["::ffff:192.0.2.7"]),
+    ],
+)
+async def test_what_is_judged_is_what_is_connected(url: str, connected: list[str]) -> None:
+    """The host that the client looks up, or the address that it connects to, is the one judged."""
+    seen = Seen()
+    client = GuardedClient(ClientConfig(), Watching(seen), resolver=seen)
+    with pytest.raises(SluiceError):
+        await client.send(Request("GET", url), ACME)
+    await client.aclose()
+    judged = Host.parse(host_of(url))
+    assert {Host.parse(host) for host in seen.hosts} <= {judged}
+    assert seen.hosts == connected
