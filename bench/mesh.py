@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench import child, cpu, sources
 from bench.chain import CUSTOMER, Chain
@@ -34,7 +35,17 @@ class Mesh:
 
     @contextlib.contextmanager
     def running(self, folder: Path, origin_port: int) -> Iterator[Chain]:
-        """Run it, with its files in `folder`."""
+        """Run it with the quickstart's Workers, and its files in `folder`."""
+        with self.services(folder, origin_port) as (ports, services):
+            sources.write(folder, f"http://{child.HOST}:{origin_port}")
+            asyncio.run(deploy(ports, folder))
+            yield Chain(self.name, ports.http, lambda: _processes(services))
+
+    @contextlib.contextmanager
+    def services(
+        self, folder: Path, origin_port: int
+    ) -> Iterator[tuple[dev_mesh.Ports, dict[str, int]]]:
+        """Run the services: where they listen, and which process each is."""
         ports = dev_mesh.choose_ports(0, 0)
         allowed = [f"{child.HOST}/32:{origin_port}"]
         database = folder / "sluice.db"
@@ -50,9 +61,7 @@ class Mesh:
                 )
                 child.wait_for_port(ports.address(service).port, process)
                 services[service] = process.pid
-            sources.write(folder, f"http://{child.HOST}:{origin_port}")
-            asyncio.run(_deploy(ports, folder))
-            yield Chain(self.name, ports.http, lambda: _processes(services))
+            yield ports, services
 
     def profile_file(self, folder: Path) -> Path:
         """Where cProfile writes what the profiled service did, when it ends."""
@@ -82,7 +91,10 @@ def _workerd(pids: list[int]) -> int:
     return found[0]
 
 
-async def _deploy(ports: dev_mesh.Ports, folder: Path) -> None:
+async def deploy(
+    ports: dev_mesh.Ports, folder: Path, customers: Mapping[str, worker_pb2.Bundle] | None = None
+) -> None:
+    """Deploy the quickstart's Workers, and `customers`, by name."""
     await dev_mesh.serving(ports)
     dispatch, user, outbound = (_bundle(folder, name) for name in sources.FILES)
     dispatch.dispatch_namespaces.add(
@@ -96,8 +108,23 @@ async def _deploy(ports: dev_mesh.Ports, folder: Path) -> None:
         await registry.create_namespace(NAMESPACE)
         await registry.put_worker(worker_pb2.Worker(name="dispatch"), dispatch)
         await registry.put_worker(worker_pb2.Worker(name="outbound"), outbound)
-        customer = worker_pb2.Worker(dispatch_namespace=NAMESPACE, name=CUSTOMER)
-        await registry.put_worker(customer, user)
+        await registry.put_worker(_customer(CUSTOMER), user)
+        for name, bundle in (customers or {}).items():
+            await registry.put_worker(_customer(name), bundle)
+
+
+def script(source: str, **settings: Any) -> worker_pb2.Bundle:
+    """The bundle of a Worker in one ES module."""
+    module = worker_pb2.Module(
+        name="index.js", kind=worker_pb2.Module.KIND_ES_MODULE, content=source.encode()
+    )
+    return worker_pb2.Bundle(
+        main_module=module.name, modules=[module], compatibility_date=DATE, **settings
+    )
+
+
+def _customer(name: str) -> worker_pb2.Worker:
+    return worker_pb2.Worker(dispatch_namespace=NAMESPACE, name=name)
 
 
 def _bundle(folder: Path, worker: str) -> worker_pb2.Bundle:
