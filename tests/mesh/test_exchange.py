@@ -15,6 +15,7 @@ from sluice.mesh.pair import OUTBOUND_FETCH
 from sluice.mesh.served import Served
 from sluice.mesh.server import GrpcServer
 from sluice.mesh.tracing import Kind, Span
+from sluice.mesh.writing import write
 from sluice.pb import outbound_pb2, outbound_pb2_grpc
 from sluice.wire.body import CHUNK, WHOLE, Whole, read_all
 from sluice.wire.errors import Reason, SluiceError
@@ -327,3 +328,36 @@ async def test_half_close_is_no_end(peer: Any, rest: list[dict[str, Any]], ends:
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await call.read()
         assert raised.value.code() is grpc.StatusCode.ABORTED
+
+
+@pytest.mark.parametrize(
+    ("behind", "says"),
+    [
+        (outbound_pb2.OutboundFetchStreamRequest(body=b"x").SerializeToString(), "body: after"),
+        (
+            outbound_pb2.OutboundFetchStreamRequest(trailers={}).SerializeToString(),
+            "trailers: after",
+        ),
+        (b"\xff" * 9, "not a message"),
+    ],
+)
+async def test_a_part_behind_the_end(peer: Any, behind: bytes, says: str) -> None:
+    """It is refused as long as the answer is not complete, though nobody reads the body any more."""
+
+    async def serve(_: Any, request: Request, __: Span) -> Response:
+        data = await read_all(request.body, 10)
+        await asyncio.wait([request.body._rest])  # type: ignore[attr-defined]
+        return Response(200, body=Whole(data or b""))
+
+    peer.serve = serve
+    parts = [
+        outbound_pb2.OutboundFetchStreamRequest(subrequest=_WHO, head=_HEAD, body=b"a"),
+        outbound_pb2.OutboundFetchStreamRequest(trailers={}),
+    ]
+    call = peer.channel.stream_stream(f"/{OUTBOUND_FETCH.service}/{OUTBOUND_FETCH.stream}")()
+    for data in (*(one.SerializeToString() for one in parts), behind):
+        await write(call, data)
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await call.read()
+    assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert says in str(raised.value.details())
