@@ -164,11 +164,16 @@ def explained(error: grpc.aio.AioRpcError, service: str) -> SluiceError:
     if any(key == errors.DETAILS_KEY for key, _ in error.trailing_metadata() or ()):
         return found
     if error.code() is grpc.StatusCode.UNAVAILABLE:
-        cause = (error.details() or "").rpartition(": ")[2]
-        return SluiceError(found.reason, f"cannot reach {service}: {cause}")
+        return SluiceError(found.reason, f"cannot reach {service}: {_cause(error.details() or '')}")
     if error.code() is grpc.StatusCode.UNIMPLEMENTED:
         return SluiceError(Reason.NOT_SUPPORTED, f"{service} has no such call: {error.details()}")
     return found
+
+
+def _cause(details: str) -> str:
+    """What of gRPC's details says why there is no connection."""
+    _, handshake, cause = details.removesuffix(": OK").rpartition("OPENSSL_internal:")
+    return f"TLS: {cause}" if handshake else details.rpartition(": ")[2]
 
 
 def ask(

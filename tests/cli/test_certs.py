@@ -195,6 +195,9 @@ async def test_the_command_speaks_mtls(run: Sluice, tmp_path: Path) -> None:
     assert plain.stderr.startswith(
         f"error: SERVICE_UNAVAILABLE: cannot reach the dispatcher at {address}: "
     )
+    await run("certs", "--out", str(tmp_path / "other"))
+    stranger = await run(*command, **variables(tmp_path / "other", Role.CLIENT))
+    assert f"cannot reach the dispatcher at {address}: TLS: CERTIFICATE_VERIFY" in stranger.stderr
     half = await run(*command, options[0])
     assert half.stderr == "error: SLUICE_TLS_KEY: must be set, because SLUICE_TLS_CERT is\n"
     await server.stop(0)
