@@ -46,4 +46,6 @@ def raise_thrown(header: str) -> None:
         kind, name, message = "exception", "Error", "The Worker's answer could not be read."
     if kind == "load":
         raise SluiceError(Reason.WORKER_LOAD_FAILED, message)
+    if kind == "memory":
+        raise SluiceError(Reason.EXCEEDED_MEMORY, "the Worker ran out of memory")
     raise SluiceError(Reason.WORKER_EXCEPTION, f"{name}: {message}", name=name, message=message)

@@ -201,6 +201,20 @@ async def test_memory(workers: Workers, bomb: str) -> None:
     assert len(pids(workers)) == 1
 
 
+async def test_uncaught_memory_error(workers: Workers) -> None:
+    """A Worker that does not catch it has exceeded its memory, and its process goes on."""
+    source = python(
+        handler(
+            'if request.url.endswith("bomb"): bytearray(1 << 40)\nreturn Response(str(os.getpid()))'
+        )
+    )
+    before = await workers.fetch(source)
+    with pytest.raises(SluiceError) as raised:
+        await workers.fetch(source, "http://a.test/bomb")
+    assert raised.value.reason is Reason.EXCEEDED_MEMORY
+    assert await workers.fetch(source) == before
+
+
 async def test_death_by_memory(workers: Workers) -> None:
     """A process that ends for lack of memory is EXCEEDED_MEMORY, and there is a next one."""
     source = python(

@@ -52,7 +52,7 @@ def find_guest() -> Guest:
     extensions = [
         spec.origin for spec in specs if spec and spec.origin and Path(spec.origin).is_file()
     ]
-    linked = libraries(_PYTHON, *extensions)
+    linked = libraries(_PYTHON, *extensions) if sys.platform == "linux" else ()
     needed = [str(_PYTHON), str(Path(os.__file__).parent)]
     needed += [str(Path(extension).parent) for extension in extensions]
     needed += [str(Path(path).parent) for path in linked if Path(path).name.startswith(_SHARED)]

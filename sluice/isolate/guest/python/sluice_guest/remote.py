@@ -47,6 +47,8 @@ def remote_error(header: str) -> RemoteError:
 
 def describe(error: BaseException, kind: str = "exception") -> str:
     """The control header that tells the host of an exception."""
+    if isinstance(error, MemoryError):
+        kind = "memory"
     name = error.name if isinstance(error, RemoteError) else type(error).__name__
     message = _message(error)[: control.MAX_MESSAGE]
     return control.encode({"kind": kind, "name": name, "message": message})
