@@ -15,6 +15,9 @@ import aiohttp
 
 SLUICE = Path(sys.executable).with_name("sluice")
 
+CONFIGS = ("dispatch/wrangler.toml", "outbound/wrangler.toml")
+"""The dispatch Worker and the Outbound Worker of most examples."""
+
 START = 30.0
 """Seconds until it has to be ready."""
 
@@ -93,11 +96,11 @@ class SluiceDev:
 
 @contextlib.asynccontextmanager
 async def sluice_dev(
-    folder: Path, ca_file: Path, options: Sequence[str]
+    folder: Path, ca_file: Path, options: Sequence[str], configs: Sequence[str] = CONFIGS
 ) -> AsyncIterator[SluiceDev]:
-    """Run the example in `folder`, which has dispatch/, outbound/ and customers/."""
+    """Run the example in `folder`, which has `configs` and customers/."""
     process = await asyncio.create_subprocess_exec(
-        *command(options),
+        *command(options, configs),
         cwd=folder,
         # A wide page, because a trace tree is cut at its edge.
         env=os.environ | {"SSL_CERT_FILE": str(ca_file), "COLUMNS": "400"},
@@ -114,10 +117,11 @@ async def sluice_dev(
         await dev.stop(reading)
 
 
-def command(options: Sequence[str]) -> list[str]:
+def command(options: Sequence[str], configs: Sequence[str] = CONFIGS) -> list[str]:
     """The command line that runs an example, in its folder."""
     return [
-        *(str(SLUICE), "dev", "-c", "dispatch/wrangler.toml", "-c", "outbound/wrangler.toml"),
+        *(str(SLUICE), "dev"),
+        *(word for config in configs for word in ("-c", config)),
         *("--namespace", "production=customers", "--port", "0", "--grpc-port", "0"),
         *options,
     ]

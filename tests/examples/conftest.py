@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from examples.quickstart.origin import Origin
-from examples.quickstart.sluice_dev import SluiceDev, sluice_dev
+from examples.quickstart.sluice_dev import CONFIGS, SluiceDev, sluice_dev
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -26,9 +26,16 @@ class Example(NamedTuple):
 async def example(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Example]:
-    """The example in the folder that the module names as `EXAMPLE`, under `sluice dev`."""
+    """The example in the folder that the module names as `EXAMPLE`, under `sluice dev`.
+
+    `CONFIGS` of the module are other Workers of it than the usual ones.
+    """
     ca_file = tmp_path_factory.mktemp("example") / "ca.pem"
     folder = EXAMPLES / request.module.EXAMPLE
-    async with Origin(ca_file) as origin, sluice_dev(folder, ca_file, origin.options) as dev:
+    configs = getattr(request.module, "CONFIGS", CONFIGS)
+    async with (
+        Origin(ca_file) as origin,
+        sluice_dev(folder, ca_file, origin.options, configs) as dev,
+    ):
         yield Example(dev, origin)
     assert dev.exit_code == 0
