@@ -24,7 +24,8 @@ FROM ${BASE}
 COPY --from=dependencies /app /app
 COPY --from=wheel /wheel /wheel
 RUN pip --python /app/venv/bin/python install --no-cache-dir --no-index --no-deps /wheel/*.whl \
- && install -d -o 10001 -g 10001 /var/lib/sluice
+ && install -d -o 10001 -g 10001 /var/lib/sluice \
+ && install -d -o 10001 -g 10001 -m 700 /certs/ca /certs/dispatcher /certs/userworker /certs/outbound /certs/client
 ENV PATH=/app/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     SLUICE_WORKERD=/app/bin/workerd

@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -99,11 +100,14 @@ class Mesh:
         self.wait_until_healthy(set(SERVICES), since)
 
     def sluice(self, *arguments: str) -> str:
-        """Run the `sluice` command against the dispatcher."""
+        """Run the `sluice` command against the dispatcher, with the client's certificate."""
         command = [str(Path(sys.executable).parent / "sluice"), *arguments]
-        return output(
-            command, {**os.environ, "SLUICE_DISPATCHER": self.grpc, "SLUICE_API_TOKEN": TOKEN}
-        )
+        files = {"CERT": "cert.pem", "KEY": "key.pem", "CA": "ca.pem"}
+        with tempfile.TemporaryDirectory() as folder:
+            output(["docker", "cp", f"{self.container('certs')}:/certs/client", folder])
+            tls = {f"SLUICE_TLS_{name}": f"{folder}/client/{file}" for name, file in files.items()}
+            own = {"SLUICE_DISPATCHER": self.grpc, "SLUICE_API_TOKEN": TOKEN}
+            return output(command, {**os.environ, **own, **tls})
 
     def get(self, path: str) -> tuple[int, str]:
         """Send a request to the public listener. Returns the status and the body."""
