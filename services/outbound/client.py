@@ -24,8 +24,7 @@ from services.outbound.destination import Guard
 from services.outbound.exchange import Exchange, OriginBody
 from services.outbound.failure import EXPECTED, no_response
 from services.outbound.names import Names
-from services.outbound.places import Places
-from services.outbound.pool import Held, Pool, Share
+from services.outbound.pool import MAX_WAITING, Held, Pool, Share
 from services.outbound.request_head import CHUNKED
 from services.outbound.resolver import Resolver
 from services.outbound.route import Route, find_route
@@ -33,6 +32,7 @@ from sluice.http1 import handshake
 from sluice.mesh.connect_to import ConnectTo
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request, Response, has_body
+from sluice.wire.places import Bounds, Places
 from sluice.wire.websocket import MAX_MESSAGE
 
 READ_BUFFER = 64 * 1024
@@ -95,7 +95,7 @@ class GuardedClient:
         self._config = config
         self._names = Names(
             resolver or Resolver(),
-            Places("DNS lookup", config.max_lookups, config.max_lookups_per_worker),
+            Places(_lookups(config), Reason.LOAD_SHED, "DNS lookups"),
             timeout=config.dns_timeout,
             ttl=config.dns_ttl,
         )
@@ -240,3 +240,13 @@ class GuardedClient:
 
 def _stopping() -> SluiceError:
     return SluiceError(Reason.SERVICE_UNAVAILABLE, "the outbound service is stopping")
+
+
+def _lookups(config: ClientConfig) -> Bounds:
+    return Bounds(
+        total=config.max_lookups,
+        each=config.max_lookups_per_worker,
+        yields=True,
+        queue_each=MAX_WAITING,
+        wait=config.dns_timeout,
+    )

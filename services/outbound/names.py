@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from services.outbound.customer import Customer, asking
-from services.outbound.places import Places
+from sluice.wire.places import Places
 
 MAX_NAMES = 4096
 """Names whose answers are kept, those that were asked for last."""
@@ -89,10 +89,10 @@ class Names(AbstractResolver):
         if lookup is None:
             customer = asking.get()
             # Only a lookup that is under way is shared: nobody waits for another's turn.
-            await self._places.take(customer, deadline)
+            await self._places.take(customer)
             answer, lookup = self._kept(name), self._lookups.get(name)
             if answer or lookup:
-                self._places.give_back(customer)
+                self._places.give(customer)
             if answer:
                 return answer
             lookup = lookup or self._begin(name, customer)
@@ -118,7 +118,7 @@ class Names(AbstractResolver):
             answer.failure = error
             ttl = FAILURE_TTL if error.errno in _NO_ADDRESS else 0
         finally:
-            self._places.give_back(customer)
+            self._places.give(customer)
             del self._lookups[name]
         if ttl:
             self._keep(name, answer, ttl)

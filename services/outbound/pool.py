@@ -18,9 +18,12 @@ from aiohttp.connector import Connection
 
 from services.outbound.customer import Customer, asking
 from services.outbound.destination import Guard
-from services.outbound.places import Places
 from services.outbound.route import Address, Route
 from sluice.wire.errors import Reason, SluiceError
+from sluice.wire.places import Bounds, Places
+
+MAX_WAITING = 1000
+"""Most requests of one customer that wait for a connection, or for one to the same host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ class Pool:
             Connector(ssl=tls, resolver=resolver, socket_factory=factory, tls_timeout=tls_timeout)
             for factory in (guard.socket_factory, None)
         )
-        self._places = Places[Customer]("connection", share.total, share.each)
+        self._places = self._places_of(share.total)
         self._hosts: dict[Address, Places[Customer]] = {}
         self._used: WeakSet[ResponseHandler] = WeakSet()
         self._open = 0
@@ -98,24 +101,37 @@ class Pool:
         return held
 
     async def _take(self, customer: Customer, address: Address, deadline: float) -> None:
-        await self._places.take(customer, deadline)
+        await self._places.take(customer)
         try:
             places = self._hosts.get(address)
             if places is None:
-                each = min(self._share.each, self._share.host)
-                places = Places("connection to this host", self._share.host, each)
-                self._hosts[address] = places
-            await places.take(customer, deadline)
+                places = self._hosts[address] = self._places_of(self._share.host)
+            await places.take(customer, deadline - asyncio.get_running_loop().time())
         except BaseException:
-            self._places.give_back(customer)
+            self._forget(address)
+            self._places.give(customer)
             raise
 
+    def _places_of(self, total: int) -> Places[Customer]:
+        bounds = Bounds(
+            total=total,
+            each=min(self._share.each, total),
+            yields=True,
+            queue_each=MAX_WAITING,
+            wait=self._timeout,
+        )
+        return Places(bounds, Reason.LOAD_SHED, "connections")
+
     def _give_back(self, customer: Customer, address: Address) -> None:
+        self._hosts[address].give(customer)
+        self._forget(address)
+        self._places.give(customer)
+
+    def _forget(self, address: Address) -> None:
+        """Forget a host that nobody is connected to."""
         places = self._hosts[address]
-        places.give_back(customer)
-        if places.unused:
+        if not places.taken and not places.queued:
             del self._hosts[address]
-        self._places.give_back(customer)
 
     def _over(self, protocol: ResponseHandler, customer: Customer, address: Address) -> None:
         """A connection is given back, to be kept for another request unless there are too many."""

@@ -25,6 +25,12 @@ class Bounds:
     each: int = MANY
     """Places of one key."""
 
+    yields: bool = False
+    """Whether a key, beyond its first place, may have the fewer the fewer are free: with half of
+    all taken, half of `each`. With fixed shares of a tenth, ten keys leave nothing to others; with
+    these it takes over fifty. (Dynamic thresholds, as switches share their buffers: Choudhury and
+    Hahne, 1998.)"""
+
     queue: int = MANY
     """Those who wait. One more is refused at once."""
 
@@ -61,8 +67,8 @@ class Places(Generic[Key]):
         """Those who wait for one."""
         return self._queued
 
-    async def take(self, key: Key | None) -> None:
-        """Take a place, or wait for one.
+    async def take(self, key: Key | None, wait: float | None = None) -> None:
+        """Take a place, or wait for one: `wait` seconds, if they are not as ever.
 
         Raises `SluiceError` with this object's reason: at once where the queue is full, else where
         the wait is over.
@@ -75,11 +81,11 @@ class Places(Generic[Key]):
             waiting is not None and len(waiting) >= self._bounds.queue_each
         ):
             raise SluiceError(self._reason, f"{self._said(key)}, and as many wait as may")
-        await self._wait(key)
+        await self._wait(key, self._bounds.wait if wait is None else wait)
 
     def give(self, key: Key | None) -> None:
         """Give a place back."""
-        was_full = self._taken >= self._bounds.total
+        concerns_all = self._taken >= self._bounds.total or self._bounds.yields
         self._taken -= 1
         held = self._held[key] - 1
         if held:
@@ -87,23 +93,25 @@ class Places(Generic[Key]):
         else:
             del self._held[key]
         if self._queued:
-            self._hand_on(list(self._waiting) if was_full else [key])
+            self._hand_on(list(self._waiting) if concerns_all else [key])
 
     def _is_free(self, key: Key | None) -> bool:
-        if self._taken >= self._bounds.total:
-            return False
-        return key is None or self._held.get(key, 0) < self._bounds.each
+        free = self._bounds.total - self._taken
+        held = 0 if key is None else self._held.get(key, 0)
+        if held and self._bounds.yields:
+            return held * self._bounds.total < self._bounds.each * free
+        return free > 0 and held < self._bounds.each
 
     def _place(self, key: Key | None) -> None:
         self._taken += 1
         self._held[key] = self._held.get(key, 0) + 1
 
-    async def _wait(self, key: Key | None) -> None:
+    async def _wait(self, key: Key | None, wait: float) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(key, deque()).append(turn)
         self._queued += 1
         try:
-            async with asyncio.timeout(self._bounds.wait):
+            async with asyncio.timeout(wait):
                 await turn
         except BaseException as error:
             if turn.done() and not turn.cancelled():
@@ -111,9 +119,7 @@ class Places(Generic[Key]):
             else:
                 self._leave(key, turn)
             if isinstance(error, TimeoutError):
-                raise SluiceError(
-                    self._reason, f"{self._said(key)} for {self._bounds.wait:g} s"
-                ) from error
+                raise SluiceError(self._reason, f"{self._said(key)} for {wait:g} s") from error
             raise
 
     def _leave(self, key: Key | None, turn: asyncio.Future[None]) -> None:
@@ -124,8 +130,10 @@ class Places(Generic[Key]):
             del self._waiting[key]
 
     def _hand_on(self, keys: list[Key | None]) -> None:
-        """Give the place that came free to one who waits, of the first key with room."""
+        """Give what came free to those who wait, of the first keys with room."""
         for key in keys:
+            if self._taken >= self._bounds.total:
+                return
             turn = self._next(key) if self._is_free(key) else None
             if turn is None:
                 continue
@@ -134,7 +142,6 @@ class Places(Generic[Key]):
             if key in self._waiting:  # The next turn is another key's.
                 self._waiting[key] = self._waiting.pop(key)
             turn.set_result(None)
-            return
 
     def _next(self, key: Key | None) -> asyncio.Future[None] | None:
         """The first of `key` who still waits: one that was cancelled may not have left yet."""
@@ -143,4 +150,7 @@ class Places(Generic[Key]):
     def _said(self, key: Key | None) -> str:
         if self._taken >= self._bounds.total:
             return f"all {self._bounds.total} {self._what} are taken"
+        if self._bounds.yields:
+            held = 0 if key is None else self._held.get(key, 0)
+            return f"{held} {self._what} of one are taken, which is its share of what is left"
         return f"all {self._bounds.each} {self._what} of one are taken"

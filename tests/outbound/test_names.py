@@ -11,8 +11,8 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from services.outbound import names
 from services.outbound.customer import Customer, asking
 from services.outbound.names import Names
-from services.outbound.places import Places
 from sluice.wire.errors import Reason, SluiceError
+from sluice.wire.places import Bounds, Places
 
 ACME, GLOBEX = Customer("production", "acme"), Customer("production", "globex")
 NO_SUCH_NAME = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
@@ -52,7 +52,9 @@ def make(
     resolver: Asked, *, total: int = 64, each: int = 8, timeout: float = 20, ttl: float = 60
 ) -> Names:
     """Names with these limits."""
-    return Names(resolver, Places("DNS lookup", total, each), timeout=timeout, ttl=ttl)
+    bounds = Bounds(total=total, each=each, yields=True, wait=timeout)
+    places = Places[Customer](bounds, Reason.LOAD_SHED, "DNS lookups")
+    return Names(resolver, places, timeout=timeout, ttl=ttl)
 
 
 def ask(shared: Names, host: str, customer: Customer = ACME) -> asyncio.Task[list[str]]:
@@ -160,7 +162,9 @@ async def test_slow_names_use_up_their_askers_share_only() -> None:
     with pytest.raises(SluiceError) as caught:
         await waits
     assert caught.value.reason is Reason.LOAD_SHED
-    assert caught.value.message.startswith(f"no DNS lookup is free: this Worker has {begun}, and")
+    assert caught.value.message == (
+        f"{begun} DNS lookups of one are taken, which is its share of what is left for 0.1 s"
+    )
     failures = await asyncio.gather(*slow, return_exceptions=True)
     assert [str(failure) for failure in failures[:begun]] == [
         f"[Errno {socket.EAI_AGAIN}] no answer within 0.1 s"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from contextlib import suppress
 
 import pytest
 
@@ -202,3 +203,58 @@ async def test_any_order_keeps_count() -> None:
         asyncio.CancelledError,
     }
     assert (free.taken, free.queued, free._held, free._waiting) == (0, 0, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("total", "each", "alone"),
+    [
+        (1, 1, 1),
+        (2, 2, 1),  # the other one is for others
+        (10, 10, 5),
+        (10, 3, 3),
+        (10, 1, 1),
+        (100, 10, 10),
+        (1000, 100, 91),
+    ],
+)
+async def test_share_yields(total: int, each: int, alone: int) -> None:
+    """A share that yields is less the more its own key takes."""
+    free = places(total=total, each=each, yields=True, wait=0)
+    for _ in range(alone):
+        await free.take("a")
+    await refused(free, "a")
+
+
+async def test_few_do_not_use_up_shares_that_yield() -> None:
+    """It takes many keys, each with all that it may have, until another one finds no place."""
+    free, greedy = places(total=1000, each=100, yields=True, queue=0), 0
+    while free.taken < 1000:
+        with suppress(SluiceError):
+            while True:
+                await free.take(f"greedy {greedy}")
+        greedy += 1
+    assert greedy > 50
+
+
+async def test_all_who_may_have_what_came_free_get_it() -> None:
+    """Where shares yield, a place that is given back may be another's, and make room for its own."""
+    free = places(total=3, each=3, yields=True)
+    for key in "aab":
+        await free.take(key)
+    again, other = (asyncio.ensure_future(free.take(key)) for key in "bc")
+    await started(again, other)
+    free.give("a")
+    await other
+    assert not again.done()  # one of three, and none free
+    free.give("a")
+    free.give("c")
+    await again
+    assert (free.taken, free.queued) == (2, 0)
+
+
+async def test_wait_of_one_may_be_its_own() -> None:
+    """Who has less time than others waits less."""
+    free = places(total=1, wait=20)
+    await free.take("a")
+    with pytest.raises(SluiceError, match=r"all 1 places are taken for 0\.01 s"):
+        await free.take("b", 0.01)
