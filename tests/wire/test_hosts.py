@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from time import process_time
 
 import pytest
+from hypothesis import given, strategies
 
 from sluice.wire.hosts import Host, Pattern
 
@@ -123,3 +126,28 @@ def test_stars_cost_no_more_than_text() -> None:
         assert pattern.matches(host)
         assert not stubborn.matches(host)
     assert process_time() - start < 1
+
+
+NAMES = strategies.text("ab.-*", min_size=1, max_size=12)
+
+
+@given(NAMES.filter(lambda text: text.strip(".") and text[0] != "."), NAMES)
+def test_a_star_is_any_characters(pattern: str, host: str) -> None:
+    """Patterns are what a regular expression makes of them, with `*` for `.*`."""
+    expression = ".*".join(map(re.escape, pattern.rstrip(".").split("*")))
+    found = Host.parse(host)
+    assert Pattern.parse(pattern).matches(found) is bool(re.fullmatch(expression, found.text))
+
+
+@given(strategies.text(max_size=40))
+def test_any_text_is_a_pattern_or_an_error(text: str) -> None:
+    """Whatever is written as a pattern is read, or is a `ValueError`; nothing else is raised."""
+    with suppress(ValueError):
+        Pattern.parse(text).matches(Host.parse("a.example"))
+
+
+@given(strategies.text("0123456789abcdefx.:", max_size=20))
+def test_canonical_is_canonical(text: str) -> None:
+    """A host in canonical form is its own canonical form."""
+    host = Host.parse(text)
+    assert Host.parse(host.text) == host
