@@ -21,6 +21,9 @@ from sluice.mesh.tls import Credentials
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _UNWIND = 5.0  # seconds that a forced stop has to give back what it holds
 
+MAX_STREAMS = 4096
+"""Most calls at once of one connection: more than a service has places for, and lets wait."""
+
 Add = Callable[[Any], None]
 """Adds a servicer to a server."""
 
@@ -161,4 +164,8 @@ def _options(max_message: int) -> list[tuple[str, int]]:
         ("grpc.keepalive_timeout_ms", 10_000),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_ping_strikes", 0),  # peers ping quiet connections: never a strike
+        ("grpc.max_concurrent_streams", MAX_STREAMS),
+        # Above these gRPC cancels calls by chance, whoever made them, because one peer floods.
+        ("grpc.server.max_pending_requests", 2 * MAX_STREAMS),
+        ("grpc.server.max_pending_requests_hard_limit", 4 * MAX_STREAMS),
     ]
