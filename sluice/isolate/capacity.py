@@ -32,3 +32,7 @@ class Capacity:
 
     response_body: int | None = None
     """Most bytes of a response's body, likewise."""
+
+    log_rate: int = 64 * 1024
+    """Bytes a second of what an isolate prints that are passed on. What it did not use of the last
+    four seconds it may use too."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +24,12 @@ GET = "x-sluice-get"
 
 ERROR = "x-sluice-error"
 """Both ways, in place of a response: JSON of what was thrown."""
+
+# What V8 throws where there is no memory for a buffer, or for one of WebAssembly's.
+_NO_MEMORY = re.compile(
+    r"Array buffer allocation failed|could not allocate memory"
+    r"|Unable to grow instance memory|Cannot allocate Wasm memory"
+)
 
 
 def encode(value: Mapping[str, Any]) -> str:
@@ -46,6 +53,6 @@ def raise_thrown(header: str) -> None:
         kind, name, message = "exception", "Error", "The Worker's answer could not be read."
     if kind == "load":
         raise SluiceError(Reason.WORKER_LOAD_FAILED, message)
-    if kind == "memory":
+    if kind == "memory" or (name == "RangeError" and _NO_MEMORY.search(message)):
         raise SluiceError(Reason.EXCEEDED_MEMORY, "the Worker ran out of memory")
     raise SluiceError(Reason.WORKER_EXCEPTION, f"{name}: {message}", name=name, message=message)

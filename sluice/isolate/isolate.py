@@ -15,6 +15,8 @@ from typing import Any
 from sluice.http1.client import Client
 from sluice.http1.limits import Limits
 from sluice.http1.server import Exchange, Peer, Server
+from sluice.isolate.console import Console
+from sluice.isolate.cpu import CpuMeter
 from sluice.isolate.invocation import Invocation
 from sluice.isolate.process import ChildProcess
 from sluice.isolate.program import Program
@@ -28,6 +30,7 @@ AFTERLIFE = 30.0
 """Seconds that `waitUntil` work may make subrequests after the response."""
 
 _LISTEN_BACKLOG = 1024
+_MAX_CONNECTIONS = 2048
 _LAST_LINES = 20
 # What tcmalloc, and CPython, print before they end the process.
 _NO_MEMORY = ("Unable to allocate ", "MemoryError")
@@ -48,7 +51,7 @@ class Isolate:
         folder: Path,
         on_subrequest: OnSubrequest,
         on_error: Callable[[SluiceError], Response],
-        output: Callable[[str], None],
+        console: Console,
         max_message: int,
     ) -> None:
         self.version = version
@@ -56,20 +59,19 @@ class Isolate:
         self.last_used = time.monotonic()
         self.dead = asyncio.Event()
         self.answered = False
+        self.usable = True
+        """Whether it may be sent requests: not once it broke a limit."""
+        self.cpu = CpuMeter()
         self._folder = folder
-        self._output = output
-        self._last_lines: deque[str] = deque(maxlen=_LAST_LINES)
-        self._allocation_failed = False
+        self._console = console
         self._process_failed = False
         self._ending: deque[tuple[float, Invocation[Any]]] = deque()
         self._after: dict[str, Invocation[Any]] = {}
-        self._cpu_seen = 0.0
-        self._cpu_orphaned = 0.0
         self._client = Client(str(folder / "in.sock"), max_message=max_message)
         self._egress = Server(
             lambda exchange: on_subrequest(self, exchange),
             on_error=on_error,
-            limits=Limits(max_message=max_message),
+            limits=Limits(max_message=max_message, max_connections=_MAX_CONNECTIONS),
             admit=self._is_own_peer,
         )
         self._process: ChildProcess
@@ -84,7 +86,7 @@ class Isolate:
         launcher: Launcher,
         on_subrequest: OnSubrequest,
         on_error: Callable[[SluiceError], Response],
-        output: Callable[[str], None],
+        console: Console,
         max_message: int,
     ) -> Isolate:
         """Start a process of `program`. It may be sent requests at once.
@@ -94,7 +96,7 @@ class Isolate:
         # Nobody guesses this name: what could reach a neighbour's sockets would have to.
         folder = run_folder / f"i-{secrets.token_urlsafe(16)}"
         folder.mkdir(mode=0o700)
-        isolate = cls(version, folder, on_subrequest, on_error, output, max_message)
+        isolate = cls(version, folder, on_subrequest, on_error, console, max_message)
         try:
             for name, content in program.files.items():
                 file = folder / name
@@ -113,7 +115,7 @@ class Isolate:
             listener.bind(str(self._folder / "in.sock"))
             listener.listen(_LISTEN_BACKLOG)
             self._process = await ChildProcess.start(
-                launcher, arguments, self._folder, listener, self._on_line
+                launcher, arguments, self._folder, listener, self._console
             )
         self._watch = asyncio.create_task(self._wait_for_death())
 
@@ -144,31 +146,11 @@ class Isolate:
         while self._ending and self._ending[0][0] <= now:
             del self._after[self._ending.popleft()[1].token]
 
-    def charge_cpu(self, orphan_limit: float) -> None:
-        """Share the CPU time used since the last call among the invocations in flight.
-
-        Raises nothing: an invocation over its limit gets its fate, and the process is killed. So is
-        a process that uses `orphan_limit` seconds while no request is in flight.
-        """
-        used = self._process.cpu_seconds()
-        spent, self._cpu_seen = used - self._cpu_seen, max(used, self._cpu_seen)
-        if spent <= 0:
-            return
-        if not self.in_flight:
-            self._cpu_orphaned += spent
-            if self._cpu_orphaned > orphan_limit:
-                self._process.kill()
-            return
-        self._cpu_orphaned = 0.0
-        share = spent / len(self.in_flight)
-        for invocation in self.in_flight.values():
-            invocation.cpu_used += share
-            if invocation.cpu_used > invocation.limits.cpu:
-                invocation.fate = SluiceError(
-                    Reason.EXCEEDED_CPU,
-                    f"the invocation used more than {invocation.limits.cpu:g} s of CPU time",
-                )
-        if any(invocation.fate for invocation in self.in_flight.values()):
+    def charge_cpu(self) -> None:
+        """Charge the CPU time used since the last call, and kill a process that used too much."""
+        last = self._ending[-1][1] if self._ending else None
+        if self.cpu.charge(self._process.cpu_seconds(), self.in_flight.values(), last):
+            self.usable = False
             self._process.kill()
 
     def resident_bytes(self) -> int:
@@ -188,9 +170,11 @@ class Isolate:
             )
         if invocation.fate:
             return invocation.fate
-        printed = "\n".join(self._last_lines)
+        lines = self._console.tail.decode(errors="replace").splitlines()
+        printed = "\n".join(lines[-_LAST_LINES:])
         heap_full = "heap" in printed and ("out of memory" in printed or "limit" in printed)
-        if heap_full or self._allocation_failed:
+        # More lines follow than the last few: the allocator's account of itself.
+        if heap_full or any(line.startswith(_NO_MEMORY) for line in lines):
             return SluiceError(Reason.EXCEEDED_MEMORY, "the isolate ran out of memory")
         if not self.answered and self._process_failed:
             return SluiceError(
@@ -205,6 +189,7 @@ class Isolate:
 
     async def _wait_for_death(self) -> None:
         status = await self._process.wait()
+        self.usable = False
         self._process_failed = status > 0
         self.dead.set()
         await self._client.aclose()
@@ -213,10 +198,3 @@ class Isolate:
 
     def _is_own_peer(self, peer: Peer) -> bool:
         return peer.pid == self._process.pid
-
-    def _on_line(self, line: str) -> None:
-        self._last_lines.append(line)
-        if line.startswith(_NO_MEMORY):
-            # More lines follow than are kept: the allocator's account of itself.
-            self._allocation_failed = True
-        self._output(line)

@@ -6,14 +6,16 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sluice.isolate.isolate import AFTERLIFE, Isolate
 from sluice.isolate.version import Version
 from sluice.wire.errors import Reason, SluiceError
+from sluice.wire.places import Bounds, Places
 
 _TICK = 0.05
 _SLOW_EVERY = 20
+_BOOT = 0.25
 
 _log = logging.getLogger(__name__)
 
@@ -29,8 +31,12 @@ class PoolConfig:
     recycle_bytes: int = 512 * 1024 * 1024
     """Resident memory at which an isolate takes no more requests and is replaced."""
 
-    orphan_cpu: float = 30.0
-    """Seconds of CPU time that an isolate may use with no request in flight."""
+    background_cpu: float = 30.0
+    """Seconds of CPU time with no request in flight after which an isolate is replaced, and with it
+    whatever work in it does not end."""
+
+    starts: Bounds = field(default_factory=lambda: Bounds(total=8, queue=100, wait=5.0))
+    """Isolates that start at once."""
 
 
 class Pool:
@@ -39,6 +45,7 @@ class Pool:
     def __init__(self, config: PoolConfig, start: Callable[[Version], Awaitable[Isolate]]) -> None:
         self._config = config
         self._start = start
+        self._starts: Places[Version] = Places(config.starts, Reason.LOAD_SHED, "starts")
         self._isolates: dict[Version, Isolate] = {}
         self._starting: dict[Version, asyncio.Task[Isolate]] = {}
         self._retired: set[Isolate] = set()
@@ -49,17 +56,20 @@ class Pool:
     async def acquire(self, version: Version) -> tuple[Isolate, bool]:
         """The isolate of `version`, and whether it was started for this call.
 
-        Raises `LOAD_SHED` where the pool is full of busy isolates, or is closed.
+        Raises `LOAD_SHED` where the pool is full of busy isolates, where too many wait for theirs
+        to start, and where it is closed.
         """
         isolate = self._isolates.get(version)
-        if isolate is not None and not isolate.dead.is_set():
-            return isolate, False
+        if isolate is not None:
+            if isolate.usable:
+                return isolate, False
+            self._retire(isolate)
         if not self._open:
             raise SluiceError(Reason.LOAD_SHED, "the service is stopping")
         task = self._starting.get(version)
         if task is None:
-            self._make_room()
             task = asyncio.create_task(self._start_one(version))
+            task.add_done_callback(_seen)
             self._starting[version] = task
         return await asyncio.shield(task), True
 
@@ -83,15 +93,29 @@ class Pool:
 
     async def _start_one(self, version: Version) -> Isolate:
         try:
-            isolate = await self._start(version)
-            self._isolates[version] = isolate
-            return isolate
+            await self._starts.take(None)
+            isolate = None
+            try:
+                self._make_room()
+                isolate = self._isolates[version] = await self._start(version)
+                return isolate
+            finally:
+                self._booted(isolate)
         finally:
             del self._starting[version]
 
+    def _booted(self, isolate: Isolate | None) -> None:
+        """Give its place back once it has had the time to boot, which is what costs CPU time."""
+        if isolate is None or not self._starts.queued:
+            self._starts.give(None)
+        else:
+            asyncio.get_running_loop().call_later(_BOOT, self._starts.give, None)
+
     def _make_room(self) -> None:
         """Evict the least recently used idle isolate, where there is no room for one more."""
-        if len(self) < self._config.max_isolates:
+        if not self._open:
+            raise SluiceError(Reason.LOAD_SHED, "the service is stopping")
+        if len(self._isolates) + self._starts.taken <= self._config.max_isolates:
             return
         idle = [isolate for isolate in self._isolates.values() if not isolate.in_flight]
         if not idle:
@@ -126,7 +150,7 @@ class Pool:
             if isolate.dead.is_set():
                 self._remove(isolate)
                 continue
-            isolate.charge_cpu(self._config.orphan_cpu)
+            isolate.charge_cpu()
             if slow:
                 isolate.forget_ended(now)
                 self._retire_or_evict(isolate, now)
@@ -138,5 +162,23 @@ class Pool:
                 self._remove(isolate)
         elif unused > (AFTERLIFE if isolate.version.invocation else self._config.idle):
             self._remove(isolate)
-        elif isolate.resident_bytes() > self._config.recycle_bytes:
-            self._retired.add(self._isolates.pop(isolate.version))
+        elif self._is_worn(isolate):
+            self._retire(isolate)
+
+    def _is_worn(self, isolate: Isolate) -> bool:
+        return (
+            not isolate.usable
+            or isolate.cpu.background > self._config.background_cpu
+            or isolate.resident_bytes() > self._config.recycle_bytes
+        )
+
+    def _retire(self, isolate: Isolate) -> None:
+        """Send it no more requests. It is ended when it has none."""
+        del self._isolates[isolate.version]
+        self._retired.add(isolate)
+
+
+def _seen(task: asyncio.Task[Isolate]) -> None:
+    """Look at how it ended: whoever waited for it may have left."""
+    if not task.cancelled():
+        task.exception()

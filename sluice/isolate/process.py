@@ -9,12 +9,11 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from sluice.isolate.console import Console
 from sluice.isolate.sandbox.launcher import Launched, Launcher
-
-_LINE = 8 * 1024
 
 
 def dying_with_us(signal_name: str) -> list[str]:
@@ -27,15 +26,14 @@ def dying_with_us(signal_name: str) -> list[str]:
 
 
 class ChildProcess:
-    """A running child, its output read line by line.
+    """A running child, its output read by a `Console`.
 
     The child has an empty environment and no descriptor but its three and the socket it listens on.
     """
 
-    def __init__(self, launched: Launched, on_line: Callable[[str], None]) -> None:
+    def __init__(self, launched: Launched, console: Console) -> None:
+        self.console = console
         self._launched = launched
-        self._on_line = on_line
-        self._reader = asyncio.create_task(self._read_output())
         self.pid = launched.pid
 
     @classmethod
@@ -45,13 +43,18 @@ class ChildProcess:
         arguments: Sequence[str],
         folder: Path,
         listener: socket.socket,
-        on_line: Callable[[str], None],
+        console: Console,
     ) -> ChildProcess:
-        """Start `arguments` in `folder`, or what the launcher starts without any.
-
-        `on_line` gets each line it prints, 8 KiB at most.
-        """
-        return cls(await launcher.launch(arguments, folder, listener), on_line)
+        """Start `arguments` in `folder`, or what the launcher starts without any."""
+        launched = await launcher.launch(arguments, folder, listener)
+        child = cls(launched, console)
+        try:
+            await asyncio.get_running_loop().connect_read_pipe(lambda: console, launched.output)
+        except BaseException:
+            launched.output.close()
+            child.kill()
+            raise
+        return child
 
     def cpu_seconds(self) -> float:
         """CPU time the process has used, by its CPU clock; 0 once it is gone."""
@@ -78,26 +81,6 @@ class ChildProcess:
     async def wait(self) -> int:
         """Return the exit status once the process has ended and all it printed was read."""
         status = await asyncio.shield(self._launched.exited)
-        await self._reader
+        self.console.finish()
+        await self.console.ended
         return status
-
-    async def _read_output(self) -> None:
-        output = asyncio.StreamReader(limit=2 * _LINE)
-        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(output), self._launched.output
-        )
-        try:
-            while line := await _next_line(output):
-                self._on_line(line[:_LINE].decode(errors="replace").rstrip("\r\n"))
-        finally:
-            transport.close()
-
-
-async def _next_line(output: asyncio.StreamReader) -> bytes:
-    """A line, or the beginning of one that is too long; nothing at the end."""
-    try:
-        return await output.readuntil(b"\n")
-    except asyncio.IncompleteReadError as end:
-        return end.partial
-    except asyncio.LimitOverrunError as long:
-        return await output.readexactly(long.consumed)

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 from sluice.isolate import control, workerd
 from sluice.isolate.capacity import Capacity
+from sluice.isolate.console import Console
 from sluice.isolate.egress import Egress, OnSubrequest
 from sluice.isolate.invocation import Invocation
 from sluice.isolate.isolate import Isolate
@@ -126,6 +127,8 @@ class Runner(Generic[Detail]):
                 Reason.EXCEEDED_WALL_TIME, f"no response within {self._config.wall_time:g} s"
             ) from error
         except SluiceError as error:
+            if error.reason is Reason.EXCEEDED_MEMORY:
+                isolate.usable = False
             isolate.end(invocation)
             raise await isolate.explain(invocation, error) from error
         except BaseException:
@@ -145,17 +148,6 @@ class Runner(Generic[Detail]):
         bundle = await self._bundle(version.digest)
         program = self._program_of(bundle, self._config.runtime)
 
-        def output(line: str) -> None:
-            self.output.add((version.dispatch_namespace, version.name), version.digest, line)
-            logs.emit(
-                "console",
-                {
-                    attributes.DISPATCH_NAMESPACE: version.dispatch_namespace,
-                    attributes.WORKER: version.name,
-                    "line": line,
-                },
-            )
-
         return await Isolate.start(
             version,
             program,
@@ -163,6 +155,21 @@ class Runner(Generic[Detail]):
             await self._launchers.of(program.language),
             self._egress.serve,
             control.thrown,
-            output,
+            self._console(version),
             self._config.max_message,
         )
+
+    def _console(self, version: Version) -> Console:
+        worker = (version.dispatch_namespace, version.name)
+        fields = {attributes.DISPATCH_NAMESPACE: worker[0], attributes.WORKER: worker[1]}
+
+        def output(line: str) -> None:
+            self.output.add(worker, version.digest, line)
+            logs.emit("console", {**fields, "line": line})
+
+        def dropped(count: int) -> None:
+            line = f"{count} bytes that the Worker printed were dropped: it prints too much"
+            self.output.add(worker, version.digest, line)
+            logs.emit("console_dropped", {**fields, "bytes": count})
+
+        return Console(self._config.capacity.log_rate, output, dropped)

@@ -44,6 +44,11 @@ def runner_config(env: Environment, variables: Mapping[str, str]) -> RunnerConfi
         max_isolates=env.integer("MAX_ISOLATES", 100, least=1),
         idle=env.duration("ISOLATE_IDLE", "5m"),
         recycle_bytes=env.size("ISOLATE_RECYCLE", "512MiB"),
+        starts=Bounds(
+            total=env.integer("MAX_STARTS", 8, least=1),
+            queue=env.integer("MAX_WAITING_STARTS", 100),
+            wait=env.duration("MAX_WAIT", "5s"),
+        ),
     )
     return RunnerConfig(
         runtime,
@@ -71,6 +76,7 @@ def _capacity(env: Environment) -> Capacity:
         open_subrequests=env.integer("OPEN_SUBREQUEST_LIMIT", 1000, least=1),
         request_body=env.size("REQUEST_BODY_LIMIT", "100MiB") or None,
         response_body=env.size("RESPONSE_BODY_LIMIT", "0B") or None,
+        log_rate=env.size("LOG_RATE", "64KiB"),
     )
 
 

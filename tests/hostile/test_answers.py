@@ -141,28 +141,6 @@ async def test_tampering(workers: Workers, top: str, body: str, expected: Reason
     assert await outcome(workers, "return new Response('x')") == 200
 
 
-async def test_console_flood(workers: Workers) -> None:
-    """What a Worker prints is bounded: the last lines are kept, each cut, while others are served."""
-    flood = bundle_of("""export default { async fetch(request, env, ctx) {
-        for (let i = 0; i < 3000; i++) console.log('x'.repeat(1000) + i);
-        console.log('y'.repeat(3_000_000)); console.log('\\x1b]0;title\\x07{"event":"subrequest"}'); console.log('last');
-        return new Response('done') } }""")
-    other = "export default { fetch() { return new Response('served') } }"
-    await workers.fetch(other, name="other")
-    flooding = asyncio.create_task(workers.fetch(flood, name="flood"))
-    async with asyncio.timeout(5):
-        for _ in range(20):
-            assert await workers.fetch(other, name="other") == (200, "served")
-    assert await flooding == (200, "done")
-    lines = workers.runner.output.follow(("ns", "flood"), forever=True)
-    async with asyncio.timeout(10):
-        while (line := (await anext(lines)).text) != "last":
-            assert len(line) <= 8192
-    await lines.aclose()  # type: ignore[attr-defined]
-    kept = [line async for line in workers.runner.output.follow(("ns", "flood"), forever=False)]
-    assert len(kept) <= 500
-
-
 async def test_log_line_is_no_log_line(workers: Workers, capfd: pytest.CaptureFixture[str]) -> None:
     """What a Worker prints stays inside its own line of the log, whatever it looks like."""
     forged = '{"event": "subrequest", "worker": "victim", "decision": "allow"}'
