@@ -1,0 +1,8 @@
+import greeter
+
+from workers import Response, WorkerEntrypoint
+
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        return Response(greeter.greet("Worker"))
