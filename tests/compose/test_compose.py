@@ -39,6 +39,11 @@ print(json.dumps({
 program.unlink()
 """
 
+SECRETS = """
+import json, pathlib
+print(json.dumps(sorted(str(path) for path in pathlib.Path("/certs").rglob("*") if path.is_file())))
+"""
+
 CRASH = """
 import os
 (service,) = open("/proc/1/task/1/children").read().split()  # of tini, the container's first
@@ -118,6 +123,22 @@ def test_a_service_has_nothing_that_it_does_not_need(mesh: Any, service: str) ->
         "write to the image": "Read-only file system",
         "run what was written": "Permission denied",
     }
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_has_its_own_key_and_no_other(mesh: Any, service: str) -> None:
+    """Neither another service's nor the CA's, with which it could be any of them."""
+    names = ("ca.pem", "cert.pem", "key.pem")
+    assert mesh.run(service, SECRETS) == [f"/certs/{service}/{name}" for name in names]
+
+
+def test_certificates_are_renewed_while_the_mesh_serves(mesh: Any) -> None:
+    """A service with a new certificate and one with the one before still believe each other."""
+    since = time.time()
+    subprocess.run(["docker", "start", "-a", mesh.container("certs")], check=True)
+    subprocess.run(["docker", "restart", mesh.container("outbound")], check=True)
+    mesh.wait_until_healthy({"outbound"}, since)
+    serves(mesh)
 
 
 @pytest.mark.parametrize("service", SERVICES)
