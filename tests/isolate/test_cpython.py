@@ -201,18 +201,42 @@ async def test_memory(workers: Workers, bomb: str) -> None:
     assert len(pids(workers)) == 1
 
 
-async def test_uncaught_memory_error(workers: Workers) -> None:
-    """A Worker that does not catch it has exceeded its memory, and its process goes on."""
+async def test_threads(workers: Workers) -> None:
+    """A Worker may have dozens of threads; a bomb of them is an error in it, and its process lives."""
     source = python(
         handler(
-            'if request.url.endswith("bomb"): bytearray(1 << 40)\nreturn Response(str(os.getpid()))'
+            """
+done, threads = threading.Event(), []
+try:
+    while len(threads) < 10_000:
+        thread = threading.Thread(target=done.wait)
+        thread.start()
+        threads.append(thread)
+except RuntimeError:
+    pass
+done.set()
+for thread in threads: thread.join()
+return Response(str(len(threads)))
+""",
+            before="import threading",
         )
     )
-    before = await workers.fetch(source)
+    for _ in range(2):
+        status, count = await workers.fetch(source)
+        assert status == 200
+        assert 50 < int(count) < 500
+    assert len(pids(workers)) == 1
+
+
+async def test_uncaught_memory_error(workers: Workers) -> None:
+    """A Worker that does not catch it has exceeded its memory, and the next request is served."""
+    source = python(
+        handler('if request.url.endswith("bomb"): bytearray(1 << 40)\nreturn Response("ok")')
+    )
     with pytest.raises(SluiceError) as raised:
         await workers.fetch(source, "http://a.test/bomb")
     assert raised.value.reason is Reason.EXCEEDED_MEMORY
-    assert await workers.fetch(source) == before
+    assert await workers.fetch(source) == (200, "ok")
 
 
 async def test_death_by_memory(workers: Workers) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, TextIO
 
+from sluice.isolate.sandbox.kernel import LIBC
 from sluice.isolate.sandbox.libraries import libraries
 
 Run = Callable[[str, int], None]
@@ -23,6 +24,8 @@ _FOLDER = Path(__file__).resolve().parents[1] / "guest" / "python"
 _PYTHON = Path(sys.executable).resolve()
 _EXTENSIONS = ("_ctypes", "_ssl", "_sqlite3", "zlib", "_bz2", "_lzma", "_uuid")
 _TIME_ZONES = Path("/usr/share/zoneinfo")
+_STACK = 2 << 20
+_M_ARENA_MAX = -8
 _SHARED = "libc.so"  # what is beside it is the system's libraries
 
 
@@ -73,9 +76,17 @@ def load(paths: Sequence[str]) -> tuple[Run, list[str]]:
     sys.path[:] = standard
     if threading.active_count() != 1:
         raise RuntimeError("the guest started a thread at import")
+    _save_space()
     gc.collect()
     gc.freeze()
     return run, sorted({source for module in sys.modules for source in _source(module, paths)})
+
+
+def _save_space() -> None:
+    """Have threads take little of the forks' address space, which is limited: mallopt(3)."""
+    threading.stack_size(_STACK)
+    if hasattr(LIBC, "mallopt"):
+        LIBC.mallopt(_M_ARENA_MAX, 1)  # 64 MiB each, and only the GIL's holder allocates
 
 
 def _source(module: str, paths: Sequence[str]) -> list[str]:
