@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import NamedTuple
 
+from sluice.mesh.known import ELSEWHERE
+
 PREFIX = "SLUICE_"
 
 _HOST_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9A-Za-z._-]+)):([0-9]{1,5})")
@@ -105,21 +107,21 @@ class Environment:
         return tuple(word for item in self._get(name).split(",") if (word := item.strip()))
 
     def unknown(self) -> list[str]:
-        """A warning for each `SLUICE_*` variable that was not asked for, once all were read.
+        """A warning for each `SLUICE_*` variable that no service reads, once all were read here.
 
-        Warnings, not errors: services that share one environment have each other's variables.
+        Warnings, not errors: an older service may share an environment with a newer one.
         """
         names = sorted(key for key in self._variables if key.startswith(PREFIX))
-        return [self._guess(name) for name in names if name not in self._asked]
+        return [self._guess(name) for name in names if name not in self._asked | ELSEWHERE]
 
     def _get(self, name: str) -> str:
         self._asked.add(PREFIX + name)
         return self._variables.get(PREFIX + name, "").strip()
 
     def _guess(self, name: str) -> str:
-        close = get_close_matches(name, self._asked, n=1, cutoff=0.8)
+        close = get_close_matches(name, self._asked | ELSEWHERE, n=1, cutoff=0.8)
         hint = f" (did you mean {close[0]}?)" if close else ""
-        return f"{name}: not a setting of this service{hint}"
+        return f"{name}: not a setting of Sluice{hint}"
 
 
 def _not(name: str, value: str, kind: str) -> ConfigError:

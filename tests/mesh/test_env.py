@@ -122,6 +122,6 @@ def test_unknown_variables_are_warned_about() -> None:
     )
     environment.duration("DRAIN_GRACE", "30s")
     assert environment.unknown() == [
-        "SLUICE_DRAIN_GRAC: not a setting of this service (did you mean SLUICE_DRAIN_GRACE?)",
-        "SLUICE_ZEBRA: not a setting of this service",
+        "SLUICE_DRAIN_GRAC: not a setting of Sluice (did you mean SLUICE_DRAIN_GRACE?)",
+        "SLUICE_ZEBRA: not a setting of Sluice",
     ]
