@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from sluice.cli.connection import example
 from sluice.cli.dev_session import DevSession, Options
 from sluice.cli.failure import Failure
 from sluice.cli.mesh_process import ServiceFailedError
+from sluice.mesh.address_range import AddressRange
+from sluice.mesh.connect_to import ConnectTo
 
 _PORT = click.IntRange(0, 65535)
 
@@ -33,6 +36,22 @@ class NamespaceFolder(click.ParamType[tuple[str, Path]]):
         if not Path(folder).is_dir():
             self.fail(f"{folder}: no such folder", param, ctx)
         return name, Path(folder)
+
+
+class Checked(click.ParamType[str]):
+    """A text that `parse` reads, as the outbound service will."""
+
+    def __init__(self, name: str, parse: Callable[[str], object]) -> None:
+        self.name = name
+        self._parse = parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The text as it is, or fail with what is wrong with it."""
+        try:
+            self._parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return str(value)
 
 
 @click.command(
@@ -73,14 +92,16 @@ class NamespaceFolder(click.ParamType[tuple[str, Path]]):
 )
 @click.option(
     "--connect-to",
+    type=Checked("HOST:PORT:TARGET:PORT", ConnectTo.parse),
     multiple=True,
     metavar="HOST:PORT:TARGET:PORT",
     help="Connect to TARGET for requests to HOST, as curl does. May be repeated.",
 )
 @click.option(
     "--allow-address",
+    type=Checked("CIDR[:PORT]", AddressRange.parse),
     multiple=True,
-    metavar="CIDR",
+    metavar="CIDR[:PORT]",
     help="Let Workers reach these private addresses. May be repeated.",
 )
 @click.option("--traces", is_flag=True, help="Print each finished trace as a tree.")

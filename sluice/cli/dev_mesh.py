@@ -112,6 +112,7 @@ def environment(service: str, user: Mapping[str, str], settings: Settings) -> di
         },
         "outbound": {
             "SLUICE_REGISTRY": str(ports.address("dispatcher")),
+            "SLUICE_USERWORKER": str(ports.address("userworker")),
             "SLUICE_CONNECT_TO": ",".join(settings.connect_to),
             "SLUICE_ALLOW_ADDRESS": ",".join(settings.allow_address),
         },

@@ -286,6 +286,11 @@ async def test_taken_port_is_an_error(platform: Path, environment: dict[str, str
         (["-c", "/", "-n", "production"], "'production' is not NAME=DIR"),
         (["-c", "/", "-n", "production=/nowhere"], "/nowhere: no such folder"),
         (["-c", "/", "-n", "a=/tmp", "-n", "a=/etc"], "one dispatch namespace has one folder"),
+        (["-c", "/", "--connect-to", "a.com"], "'--connect-to': 'a.com' is not of the form"),
+        (["-c", "/", "--connect-to", "a:1:b:2,c:3:d:4"], "'--connect-to': 'a:1:b:2,c:3:d:4' is"),
+        (["-c", "/", "--connect-to", "::b:99999"], "'--connect-to': '::b:99999': 99999 is no port"),
+        (["-c", "/", "--allow-address", "10.0.0.1/8"], "'--allow-address': '10.0.0.1/8': "),
+        (["-c", "/", "--allow-address", "localhost:80"], "'--allow-address': 'localhost:80': "),
     ],
 )
 async def test_bad_form_is_a_usage_error(run: Sluice, arguments: list[str], message: str) -> None:

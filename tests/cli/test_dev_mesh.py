@@ -63,6 +63,7 @@ def test_services_find_each_other() -> None:
     assert found["userworker"]["SLUICE_OUTBOUND"] == listen["outbound"]
     assert found["userworker"]["SLUICE_REGISTRY"] == listen["dispatcher"]
     assert found["outbound"]["SLUICE_REGISTRY"] == listen["dispatcher"]
+    assert found["outbound"]["SLUICE_USERWORKER"] == listen["userworker"]
     assert found["dispatcher"]["SLUICE_HTTP_LISTEN"] == "127.0.0.1:8787"
     database = found["dispatcher"]["SLUICE_DATABASE_URL"]
     assert database == "sqlite+aiosqlite:////tmp/x/registry.db"
