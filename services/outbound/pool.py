@@ -79,7 +79,9 @@ class Pool:
             Connector(ssl=tls, resolver=resolver, socket_factory=factory, tls_timeout=tls_timeout)
             for factory in (guard.socket_factory, None)
         )
-        self._places = self._places_of(share.total)
+        self._whole_timeout = ClientTimeout(connect=connect_timeout, ceil_threshold=inf)
+        self._of_host = self._bounds(share.host)
+        self._places = _places(self._bounds(share.total))
         self._hosts: dict[Address, Places[Customer]] = {}
         self._used: WeakSet[ResponseHandler] = WeakSet()
         self._open = 0
@@ -105,22 +107,21 @@ class Pool:
         try:
             places = self._hosts.get(address)
             if places is None:
-                places = self._hosts[address] = self._places_of(self._share.host)
+                places = self._hosts[address] = _places(self._of_host)
             await places.take(customer, deadline - asyncio.get_running_loop().time())
         except BaseException:
             self._forget(address)
             self._places.give(customer)
             raise
 
-    def _places_of(self, total: int) -> Places[Customer]:
-        bounds = Bounds(
+    def _bounds(self, total: int) -> Bounds:
+        return Bounds(
             total=total,
             each=min(self._share.each, total),
             yields=True,
             queue_each=MAX_WAITING,
             wait=self._timeout,
         )
-        return Places(bounds, Reason.LOAD_SHED, "connections")
 
     def _give_back(self, customer: Customer, address: Address) -> None:
         self._hosts[address].give(customer)
@@ -142,11 +143,9 @@ class Pool:
     async def _connected(self, route: Route, customer: Customer, deadline: float) -> Held:
         connector = self._redirected if route.is_redirected else self._guarded
         asking.set(customer)
-        left = deadline - asyncio.get_running_loop().time()
-        timeout = ClientTimeout(connect=max(left, 0.001), ceil_threshold=inf)
         while True:
             try:
-                connection = await connector.connect(route.initiator, [], timeout)
+                connection = await connector.connect(route.initiator, [], self._left(deadline))
             except TimeoutError as error:
                 raise SluiceError(
                     Reason.RESPONSE_TIMEOUT,
@@ -168,6 +167,12 @@ class Pool:
                     host=route.host,
                 )
 
+    def _left(self, deadline: float) -> ClientTimeout:
+        left = deadline - asyncio.get_running_loop().time()
+        if left > 0.99 * self._timeout:  # it has not waited; a new one costs more than all the rest
+            return self._whole_timeout
+        return ClientTimeout(connect=max(left, 0.001), ceil_threshold=inf)
+
     def _opened(self, protocol: ResponseHandler, customer: Customer) -> None:
         self._used.add(protocol)
         if protocol.closed is not None:
@@ -187,3 +192,7 @@ class Pool:
         """Close all connections."""
         await self._guarded.close()
         await self._redirected.close()
+
+
+def _places(bounds: Bounds) -> Places[Customer]:
+    return Places(bounds, Reason.LOAD_SHED, "connections")

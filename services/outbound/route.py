@@ -39,13 +39,13 @@ class Initiator(ClientRequest):
 
     def __init__(self, url: URL, customer: Customer, **more: Any) -> None:
         super().__init__("GET", url, loop=asyncio.get_running_loop(), **more)
-        self._customer = customer
+        # aiohttp only compares it. The field is that of a proxy, of which there is none.
+        self._key = super().connection_key._replace(proxy_headers_hash=customer)  # type: ignore[arg-type]
 
     @property
     def connection_key(self) -> ConnectionKey:
         """What two requests must have in common to use one connection."""
-        # aiohttp only compares it. The field is that of a proxy, of which there is none.
-        return super().connection_key._replace(proxy_headers_hash=self._customer)  # type: ignore[arg-type]
+        return self._key
 
 
 def find_route(
