@@ -21,11 +21,12 @@ from sluice.http1.server_connection import ServerConnection
 from sluice.http1.serving import Serving
 from sluice.isolate import control
 from sluice.pb import http_pb2
-from sluice.wire.body import Whole, read_all
+from sluice.wire.body import Whole
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.headers import CONTROL_PREFIX
 from sluice.wire.messages import Request, Response, request_from_pb, request_to_pb
 from sluice.wire.websocket import Message, message_from_pb, message_to_pb
+from tests.bodies import read_all
 
 _LIMITS = Limits(max_head=4096, max_headers=64, max_url=1024, max_message=4096)
 _MOST_BODY = 64 * 1024

@@ -30,9 +30,9 @@ from sluice.http1.malformed import MalformedError
 from sluice.http1.response_reader import ResponseReader
 from sluice.mesh.address_range import AddressRange
 from sluice.mesh.connect_to import ConnectTo
-from sluice.wire.body import read_all
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request, Response, check_url
+from tests.bodies import read_all
 
 _METHODS = ("GET", "HEAD", "POST", "GET")
 _WEBSOCKET = 3

@@ -18,10 +18,11 @@ from sluice.http1.outgoing import Outgoing
 from sluice.http1.response_reader import ResponseReader
 from sluice.isolate import control
 from sluice.pb import http_pb2
-from sluice.wire.body import Whole, read_all
+from sluice.wire.body import Whole
 from sluice.wire.errors import SluiceError
 from sluice.wire.messages import Response, has_body, response_from_pb, response_to_pb
 from sluice.wire.websocket import WebSocket, message_from_pb, message_to_pb
+from tests.bodies import read_all
 
 _METHODS = ("GET", "HEAD", "POST", "GET")
 _WEBSOCKET = 3

@@ -100,17 +100,3 @@ def chunks(data: bytes) -> list[bytes]:
     if len(data) <= CHUNK:
         return [data] if data else []
     return [data[at : at + CHUNK] for at in range(0, len(data), CHUNK)]
-
-
-async def read_all(body: Body, limit: int) -> bytes | None:
-    """The whole body, or None where it is longer than `limit` bytes."""
-    data, complete = body.take()
-    pieces, size = [data], len(data)
-    if not complete:
-        async for chunk in body:
-            pieces.append(chunk)
-            size += len(chunk)
-            if size > limit:
-                break
-    await body.aclose()
-    return b"".join(pieces) if size <= limit else None

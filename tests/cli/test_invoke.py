@@ -10,9 +10,10 @@ from click.testing import Result
 
 from sluice.pb import userworker_pb2
 from sluice.wire import params
-from sluice.wire.body import WHOLE, Whole, read_all
+from sluice.wire.body import WHOLE, Whole
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request, Response
+from tests.bodies import read_all
 from tests.cli.conftest import Sluice, UserWorkers
 
 URL = "http://acme.example.com/path?q=1"

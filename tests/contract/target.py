@@ -17,9 +17,10 @@ from sluice.mesh.channel import dial
 from sluice.mesh.env import Address, Environment
 from sluice.mesh.server import GrpcServer
 from sluice.pb import registry_pb2, registry_pb2_grpc, worker_pb2
-from sluice.wire.body import Whole, read_all
+from sluice.wire.body import Whole
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request, Response
+from tests.bodies import read_all
 
 NAMESPACE = "contract"
 

@@ -21,9 +21,10 @@ from services.outbound.destination import Guard
 from sluice.http1.handshake import accept_of
 from sluice.mesh import attributes
 from sluice.mesh.address_range import AddressRange
-from sluice.wire.body import Whole, read_all
+from sluice.wire.body import Whole
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request, Response
+from tests.bodies import read_all
 from tests.e2e.mesh import Mesh, running
 from tests.outbound.origins import OK, Authority, Origins, Serve, read_request
 
@@ -373,7 +374,7 @@ from services.outbound.customer import Customer
 from services.outbound.destination import Guard
 from sluice.http1.handshake import accept_of
 from sluice.mesh.address_range import AddressRange
-from sluice.wire.body import read_all
+from tests.bodies import read_all
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request
 from tests.outbound.origins import OK, Origins, read_request

@@ -23,9 +23,10 @@ import uvloop
 from sluice.http1.client import Client
 from sluice.http1.server import Exchange, Limits, Server
 from sluice.http1.server_connection import ServerConnection
-from sluice.wire.body import Whole, read_all
+from sluice.wire.body import Whole
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request, Response
+from tests.bodies import read_all
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:

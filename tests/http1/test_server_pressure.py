@@ -7,9 +7,10 @@ import asyncio
 import pytest
 
 from sluice.http1.server import Exchange
-from sluice.wire.body import Whole, read_all
+from sluice.wire.body import Whole
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Response
+from tests.bodies import read_all
 from tests.http1.conftest import GET, POST, Pieces, Site, stuff, until
 
 

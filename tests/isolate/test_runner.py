@@ -11,9 +11,10 @@ from sluice.http1.server import Exchange
 from sluice.isolate import control
 from sluice.isolate.invocation import Invocation, Limits
 from sluice.pb import worker_pb2
-from sluice.wire.body import Whole, read_all
+from sluice.wire.body import Whole
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request, Response
+from tests.bodies import read_all
 from tests.isolate.workers import MakeWorkers, Workers, bundle_of
 
 HELLO = "export default { fetch() { return new Response('hello') } }"

@@ -18,9 +18,10 @@ from sluice.http1.server import Exchange
 from sluice.isolate import isolate
 from sluice.isolate.invocation import Invocation
 from sluice.pb import worker_pb2
-from sluice.wire.body import Whole, read_all
+from sluice.wire.body import Whole
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request, Response
+from tests.bodies import read_all
 from tests.isolate.workers import MakeWorkers, Workers
 
 FOLDER = Path(__file__).parents[1] / "workers"

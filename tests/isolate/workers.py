@@ -12,8 +12,9 @@ from sluice.isolate.runner import Runner
 from sluice.mesh import tracing
 from sluice.mesh.tracing import Kind
 from sluice.pb import worker_pb2
-from sluice.wire.body import Whole, read_all
+from sluice.wire.body import Whole
 from sluice.wire.messages import Request, Response
+from tests.bodies import read_all
 
 
 def bundle_of(

@@ -17,9 +17,10 @@ from sluice.mesh.server import GrpcServer
 from sluice.mesh.tracing import Kind, Span
 from sluice.mesh.writing import write
 from sluice.pb import outbound_pb2, outbound_pb2_grpc
-from sluice.wire.body import CHUNK, WHOLE, Whole, read_all
+from sluice.wire.body import CHUNK, WHOLE, Whole
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request, Response
+from tests.bodies import read_all
 
 Serve = Callable[[outbound_pb2.Subrequest, Request, Span], Awaitable[Response]]
 

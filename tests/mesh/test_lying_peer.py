@@ -18,10 +18,11 @@ from sluice.mesh.pair import OUTBOUND_FETCH
 from sluice.mesh.server import GrpcServer
 from sluice.mesh.tracing import Kind
 from sluice.pb import outbound_pb2
-from sluice.wire.body import CHUNK, WHOLE, Whole, read_all
+from sluice.wire.body import CHUNK, WHOLE, Whole
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request, Response
 from sluice.wire.websocket import Text
+from tests.bodies import read_all
 
 OK: dict[str, Any] = {"head": {"status": 200}}
 END: dict[str, Any] = {"trailers": {}}

@@ -16,10 +16,11 @@ from sluice.mesh.served import Served
 from sluice.mesh.server import GrpcServer
 from sluice.mesh.tracing import Kind, Span
 from sluice.pb import http_pb2, outbound_pb2, outbound_pb2_grpc
-from sluice.wire.body import Whole, read_all
+from sluice.wire.body import Whole
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request, Response
 from sluice.wire.websocket import Binary, Close, Message, Text, WebSocket
+from tests.bodies import read_all
 
 
 class End:

@@ -19,10 +19,11 @@ from sluice.mesh.server import GrpcServer
 from sluice.mesh.tracing import Kind, Span
 from sluice.mesh.websocket import CalledSocket
 from sluice.pb import outbound_pb2
-from sluice.wire.body import CHUNK, Whole, read_all
+from sluice.wire.body import CHUNK, Whole
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request, Response
 from sluice.wire.websocket import Binary, Close, Message
+from tests.bodies import read_all
 
 Serve = Callable[[Request], Awaitable[Response]]
 Start = Callable[[Serve], Awaitable[Callable[[Request], Awaitable[Response]]]]

@@ -12,9 +12,9 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from services.outbound.client import GuardedClient
 from services.outbound.customer import Customer
-from sluice.wire.body import read_all
 from sluice.wire.errors import SluiceError
 from sluice.wire.messages import Request, Response
+from tests.bodies import read_all
 
 ACME = Customer("production", "acme")
 

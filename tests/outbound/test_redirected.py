@@ -8,9 +8,9 @@ import ssl
 import pytest
 
 from services.outbound.client import GuardedClient
-from sluice.wire.body import read_all
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request
+from tests.bodies import read_all
 from tests.outbound.calls import ACME, MakeClient
 from tests.outbound.origins import Authority, Serve
 

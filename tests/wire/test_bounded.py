@@ -4,10 +4,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from sluice.wire.body import Whole, read_all
+from sluice.wire.body import Whole
 from sluice.wire.bounded import bound
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request
+from tests.bodies import read_all
 
 
 class Pieces:

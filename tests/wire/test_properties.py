@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from sluice.pb import http_pb2
 from sluice.wire import headers, messages, params
-from sluice.wire.body import CHUNK, Body, Watched, Whole, chunks, read_all
+from sluice.wire.body import CHUNK, Body, Watched, Whole, chunks
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request, Response
+from tests.bodies import read_all
 
 TOKEN = st.text("!#$%&'*+.^_`|~-0123456789abcdefghijklmnopqrstuvwxyz", min_size=1, max_size=20)
 NAME = TOKEN | st.sampled_from(

@@ -18,9 +18,10 @@ import aiohttp
 from sluice.http1.client import Client
 from sluice.http1.server import Exchange, Server
 from sluice.isolate import control
-from sluice.wire.body import Whole, read_all
+from sluice.wire.body import Whole
 from sluice.wire.errors import SluiceError
 from sluice.wire.messages import Request, Response
+from tests.bodies import read_all
 
 GUEST = Path(__file__).resolve().parents[3] / "sluice/isolate/guest/python"
 PACKAGES = Path(aiohttp.__file__).parent.parent
