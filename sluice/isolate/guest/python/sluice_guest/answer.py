@@ -73,7 +73,7 @@ async def send(
     if http.method != "HEAD":
         try:
             await _write(answer, content, length)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if not isinstance(error, ConnectionError) or http.transport is not None:
                 trace.show(error)
             _break_off(http)

@@ -39,5 +39,5 @@ class Background:
 async def _run(awaitable: Awaitable[Any]) -> None:
     try:
         await awaitable
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         trace.show(error)

@@ -30,8 +30,8 @@ _MAX_HEAD = 128 * 1024
 class RaisedError(Exception):
     """What the Worker raised, which the host is to be told."""
 
-    def __init__(self, error: Exception) -> None:
-        super().__init__(str(error))
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
         self.error = error
 
 
@@ -111,7 +111,7 @@ async def _respond(
     request = _request(http)
     try:
         return _checked(await worker.respond(request, env, ctx))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         # A body that was read cannot be sent on.
         if not ctx.fails_open or request.body_used:
             raise RaisedError(error) from error
