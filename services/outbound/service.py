@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from contextlib import AsyncExitStack
 
 from services.outbound.client import GuardedClient
@@ -17,6 +18,10 @@ from sluice.mesh.server import GrpcServer
 from sluice.registry.client import RegistryClient
 from sluice.registry.source import MAX_MESSAGE
 
+DESCRIPTORS = 65536
+"""Descriptors that the process may have, where the machine lets it. The usual 1024 are fewer than
+the connections that it may have."""
+
 
 class OutboundService:
     """Performs subrequests for whoever calls `OutboundFetch`."""
@@ -28,6 +33,7 @@ class OutboundService:
     async def start(self) -> Address:
         """Start serving. Returns the gRPC address."""
         config, running = self._config, self._running
+        _allow_descriptors()
         channel = dial(
             config.registry, Role.DISPATCHER, config.credentials, max_message=MAX_MESSAGE
         )
@@ -62,3 +68,10 @@ class OutboundService:
     async def stop(self) -> None:
         """Drain: accept no more, let what is in flight finish within the grace, then all else."""
         await self._running.aclose()
+
+
+def _allow_descriptors() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
