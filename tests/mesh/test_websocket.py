@@ -21,27 +21,7 @@ from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request, Response
 from sluice.wire.websocket import Binary, Close, Message, Text, WebSocket
 from tests.bodies import read_all
-
-
-class End:
-    """The WebSocket behind the far side, in a test's hands."""
-
-    def __init__(self) -> None:
-        self.inbox: asyncio.Queue[Message] = asyncio.Queue()
-        self.outbox: asyncio.Queue[Message | None] = asyncio.Queue()
-        self.room = asyncio.Event()
-        self.room.set()
-        self.closed = asyncio.Event()
-
-    async def receive(self) -> Message | None:
-        return await self.outbox.get()
-
-    async def send(self, message: Message) -> None:
-        await self.room.wait()
-        self.inbox.put_nowait(message)
-
-    async def aclose(self) -> None:
-        self.closed.set()
+from tests.websockets import End
 
 
 @dataclass
