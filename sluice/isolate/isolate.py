@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
-import shutil
 import socket
 import time
 from collections import deque
@@ -17,6 +15,7 @@ from sluice.http1.limits import Limits
 from sluice.http1.server import Exchange, Peer, Server
 from sluice.isolate.console import Console
 from sluice.isolate.cpu import CpuMeter
+from sluice.isolate.folder import IN_SOCKET, Folder
 from sluice.isolate.invocation import Invocation
 from sluice.isolate.process import ChildProcess
 from sluice.isolate.program import Program
@@ -48,7 +47,7 @@ class Isolate:
     def __init__(
         self,
         version: Version,
-        folder: Path,
+        folder: Folder,
         on_subrequest: OnSubrequest,
         on_error: Callable[[SluiceError], Response],
         console: Console,
@@ -67,7 +66,7 @@ class Isolate:
         self._process_failed = False
         self._ending: deque[tuple[float, Invocation[Any]]] = deque()
         self._after: dict[str, Invocation[Any]] = {}
-        self._client = Client(str(folder / "in.sock"), max_message=max_message)
+        self._client = Client(str(folder.path / IN_SOCKET), max_message=max_message)
         self._egress = Server(
             lambda exchange: on_subrequest(self, exchange),
             on_error=on_error,
@@ -93,29 +92,27 @@ class Isolate:
 
         `max_message` is the most bytes of one WebSocket message, in and out.
         """
-        # Nobody guesses this name: what could reach a neighbour's sockets would have to.
-        folder = run_folder / f"i-{secrets.token_urlsafe(16)}"
-        folder.mkdir(mode=0o700)
+        folder = Folder(run_folder)
         isolate = cls(version, folder, on_subrequest, on_error, console, max_message)
         try:
             for name, content in program.files.items():
-                file = folder / name
+                file = folder.path / name
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(content)
             await isolate._launch(launcher, program.arguments)
         except BaseException:
             await isolate._egress.close(grace=0)
-            shutil.rmtree(folder, ignore_errors=True)
+            folder.remove()
             raise
         return isolate
 
     async def _launch(self, launcher: Launcher, arguments: Sequence[str]) -> None:
-        await self._egress.listen_unix(str(self._folder / EGRESS_SOCKET))
+        await self._egress.listen_unix(str(self._folder.path / EGRESS_SOCKET))
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-            listener.bind(str(self._folder / "in.sock"))
+            listener.bind(str(self._folder.path / IN_SOCKET))
             listener.listen(_LISTEN_BACKLOG)
             self._process = await ChildProcess.start(
-                launcher, arguments, self._folder, listener, self._console
+                launcher, arguments, self._folder.path, listener, self._console
             )
         self._watch = asyncio.create_task(self._wait_for_death())
 
@@ -194,7 +191,7 @@ class Isolate:
         self.dead.set()
         await self._client.aclose()
         await self._egress.close(grace=0)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.remove()
 
     def _is_own_peer(self, peer: Peer) -> bool:
         return peer.pid == self._process.pid

@@ -11,6 +11,7 @@ from sluice.isolate import control, workerd
 from sluice.isolate.capacity import Capacity
 from sluice.isolate.console import Console
 from sluice.isolate.egress import Egress, OnSubrequest
+from sluice.isolate.folder import sweep
 from sluice.isolate.invocation import Invocation
 from sluice.isolate.isolate import Isolate
 from sluice.isolate.launchers import Launchers
@@ -69,7 +70,8 @@ class Runner(Generic[Detail]):
         await self._launchers.check()
 
     def begin(self) -> None:
-        """Start looking after the isolates."""
+        """Start looking after the isolates, those of services before that were killed included."""
+        sweep(self._config.runtime.folder)
         self._pool.begin()
 
     async def aclose(self) -> None:
