@@ -97,6 +97,7 @@ class Workers:
             detail,
             tracing.start("test", Kind.INTERNAL, None),
             limits or Limits(),
+            customer=("ns", name),
         )
         return await self.runner.invoke(invocation, request, said or {})
 
