@@ -319,7 +319,7 @@ async def test_neighbours_have_no_names(workers: Workers) -> None:
     [isolate] = workers.runner._pool._isolates.values()
     await workers.fetch(python(HELLO), name="other")
     [other] = {one for one in workers.runner._pool._isolates.values() if one is not isolate}
-    secret = isolate._folder.name.encode()
+    secret = isolate._folder.path.name.encode()
     process = Path(f"/proc/{other._process.pid}")
     with (process / "mem").open("rb", buffering=0) as memory:
         for line in (process / "maps").read_text().splitlines():

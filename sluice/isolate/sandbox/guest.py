@@ -41,9 +41,16 @@ class Guest:
 
     def command(self) -> list[str]:
         """A command line, for where the process cannot be the zygote's fork."""
-        boot = f"import sys; sys.path[:0] = {list(self.paths)!r}; import sluice_guest.main as m"
-        run = "del sys.path[:2]; m.run('.', 3)"
-        return [str(_PYTHON), "-I", "-S", "-X", "utf8", "-u", "-c", f"{boot}; {run}"]
+        steps = [
+            "import ctypes, sys, threading",
+            f"sys.path[:0] = {list(self.paths)!r}",
+            "import sluice_guest.main as main",
+            "del sys.path[:2]",
+            f"threading.stack_size({_STACK})",  # as `_save_space`
+            f"getattr(ctypes.CDLL(None), 'mallopt', print)({_M_ARENA_MAX}, 1)",
+            "main.run('.', 3)",
+        ]
+        return [str(_PYTHON), "-I", "-S", "-X", "utf8", "-u", "-c", "; ".join(steps)]
 
 
 def find_guest() -> Guest:
