@@ -16,6 +16,7 @@ from sluice.mesh.pair import MessageType, Pair
 from sluice.mesh.parts import Parts, refuse_request, whole_request
 from sluice.mesh.tracing import Kind, Span
 from sluice.mesh.websocket import ServedSocket
+from sluice.mesh.writing import answer
 from sluice.wire import messages
 from sluice.wire.body import Whole, chunks
 from sluice.wire.errors import Reason, SluiceError
@@ -25,7 +26,6 @@ from sluice.wire.websocket import WebSocket, cut_short, join
 Serve = Callable[[Any, Request, Span], Awaitable[Response]]
 """What a service does: `(opening, request, span of the RPC) -> response`."""
 
-_RPC = {attributes.RPC_SYSTEM: "grpc"}
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +35,7 @@ class Served:
 
     def __init__(self, pair: Pair, serve: Serve) -> None:
         self._pair = pair
+        self._said = {attributes.RPC_SYSTEM: "grpc", attributes.RPC_METHOD: pair.name}
         self._serve = serve
 
     def add_to(self, server: grpc.aio.Server) -> None:
@@ -95,7 +96,7 @@ class Served:
     def _span(self, context: Any) -> Span:
         metadata = dict(context.invocation_metadata())
         parent = tracing.parse_traceparent(metadata.get(TRACEPARENT))
-        return tracing.start(self._pair.name, Kind.SERVER, parent, _RPC)
+        return tracing.start(self._pair.name, Kind.SERVER, parent, self._said)
 
     async def _answer(
         self, first: Any, request: Request, context: Any, span: Span, parts: Parts | None
@@ -134,13 +135,13 @@ async def _write(response: Response, context: Any, message: MessageType) -> Any:
     if complete and len(pieces) <= 1:
         return first
     # What a method with one answer writes before it is not serialised for it.
-    await context.write(first.SerializeToString())
+    await answer(context, first.SerializeToString())
     for piece in pieces[1:]:
-        await context.write(message(body=piece).SerializeToString())
+        await answer(context, message(body=piece).SerializeToString())
     if not complete:
         async for chunk in response.body:
             for piece in chunks(chunk):
-                await context.write(message(body=piece).SerializeToString())
+                await answer(context, message(body=piece).SerializeToString())
     return message()
 
 
@@ -148,7 +149,7 @@ async def _join(response: Response, far: WebSocket, near: ServedSocket, context:
     """Be a WebSocket after the head. Returns a last message, which is empty."""
     first = near.part()
     messages.response_to_pb(response, first.head)
-    await context.write(first.SerializeToString())
+    await answer(context, first.SerializeToString())
     if not await join(near, far):
         raise cut_short()
     return near.part()

@@ -11,7 +11,7 @@ import grpc.aio
 from sluice.mesh.pair import MessageType
 from sluice.mesh.parts import Parts
 from sluice.mesh.tracing import Span
-from sluice.mesh.writing import CallEndedError, write
+from sluice.mesh.writing import CallEndedError, answer, write
 from sluice.wire.errors import SluiceError
 from sluice.wire.websocket import Close, Message, cut_short, message_from_pb, message_to_pb
 
@@ -36,7 +36,7 @@ class ServedSocket:
     async def send(self, message: Message) -> None:
         """Send a message, serialised here: see `Served.add_to`."""
         part = self.part(websocket=message_to_pb(message))
-        await self._context.write(part.SerializeToString())
+        await answer(self._context, part.SerializeToString())
 
     async def aclose(self) -> None:
         """Nothing to give back: the end of the call ends it."""

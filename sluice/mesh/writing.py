@@ -39,3 +39,15 @@ async def half_close(rpc: Any) -> None:
         await rpc.done_writing()
     except (grpc.aio.AioRpcError, cygrpc.InternalError) as error:
         raise CallEndedError from error
+
+
+async def answer(context: Any, message: bytes) -> None:
+    """Write one message, serialised, to the caller of a call that is being served.
+
+    Raises `CancelledError` where the caller has left: grpc.aio finds that out here before it has
+    cancelled the call's task, and logs what is then raised as an error of the service.
+    """
+    try:
+        await context.write(message)
+    except cygrpc.InternalError as error:
+        raise asyncio.CancelledError from error

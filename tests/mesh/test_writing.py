@@ -166,3 +166,28 @@ async def test_the_last_words_of_a_websocket_arrive(start: Start) -> None:
         return words
 
     assert [await attempt() for _ in range(50)] == [3] * 50
+
+
+async def test_a_caller_who_leaves_is_no_error(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An answer that nobody wants the rest of ends, and nothing is logged of it."""
+    bodies: list[Endless] = []
+
+    async def stream(_: Request) -> Response:
+        bodies.append(Endless())
+        return Response(200, body=bodies[-1])
+
+    call = await start(stream)
+
+    async def attempt() -> None:
+        response = await call(Request("GET", "http://a.test/"))
+        async for _ in response.body:
+            break
+        await response.aclose()
+
+    for _ in range(ROUNDS // 4):
+        await asyncio.gather(*(attempt() for _ in range(4)))
+    async with asyncio.timeout(10):
+        await asyncio.gather(*(body.closed.wait() for body in bodies))
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
