@@ -6,6 +6,7 @@ import contextlib
 import gc
 import logging
 import os
+import resource
 import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
@@ -15,6 +16,8 @@ import uvloop
 from sluice.mesh import logs, tracing
 from sluice.mesh.env import ConfigError
 from sluice.mesh.server import run_until_signalled
+
+_DESCRIPTORS = 65_536
 
 _log = logging.getLogger(__name__)
 
@@ -54,6 +57,7 @@ def main(name: str, read: Callable[[], C], service_of: Callable[[C], Service]) -
         for warning in config.warnings:
             _log.warning("%s", warning)
         _wake_in_turn()
+        _raise_descriptor_limit()
         return uvloop.run(_run(service_of(config)))
     except ConfigError as error:
         print(f"{name}: {error}", file=sys.stderr)
@@ -68,6 +72,18 @@ def _wake_in_turn() -> None:
     """
     with contextlib.suppress(AttributeError, OSError):  # Linux only; a container may forbid it
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
+def _raise_descriptor_limit() -> None:
+    """Let the process open as many files as it may: the usual soft limit, 1024, is for select(2).
+
+    Each subrequest that is open has a descriptor in each service.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 async def _run(service: Service) -> int:
