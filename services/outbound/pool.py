@@ -81,7 +81,7 @@ class Pool:
         )
         self._whole_timeout = ClientTimeout(connect=connect_timeout, ceil_threshold=inf)
         self._of_host = self._bounds(share.host)
-        self._places = _places(self._bounds(share.total))
+        self._places = _places(self._bounds(share.total), "connections")
         self._hosts: dict[Address, Places[Customer]] = {}
         self._used: WeakSet[ResponseHandler] = WeakSet()
         self._open = 0
@@ -107,7 +107,7 @@ class Pool:
         try:
             places = self._hosts.get(address)
             if places is None:
-                places = self._hosts[address] = _places(self._of_host)
+                places = self._hosts[address] = _places(self._of_host, "connections to this host")
             await places.take(customer, deadline - asyncio.get_running_loop().time())
         except BaseException:
             self._forget(address)
@@ -194,5 +194,5 @@ class Pool:
         await self._redirected.close()
 
 
-def _places(bounds: Bounds) -> Places[Customer]:
-    return Places(bounds, Reason.LOAD_SHED, "connections")
+def _places(bounds: Bounds, what: str) -> Places[Customer]:
+    return Places(bounds, Reason.LOAD_SHED, what)

@@ -152,5 +152,5 @@ class Places(Generic[Key]):
             return f"all {self._bounds.total} {self._what} are taken"
         if self._bounds.yields:
             held = 0 if key is None else self._held.get(key, 0)
-            return f"{held} {self._what} of one are taken, which is its share of what is left"
+            return f"one has its share of {held} {self._what}"
         return f"all {self._bounds.each} {self._what} of one are taken"

@@ -301,7 +301,7 @@ async def test_full_pool_is_waited_for(serve: Serve, make_client: MakeClient) ->
     first = await client.send(get(port), ACME)
     error = await failure(client, get(port))
     assert error.reason is Reason.LOAD_SHED
-    assert error.message == "all 1 connections are taken for 0.2 s"
+    assert error.message == "all 1 connections to this host are taken for 0.2 s"
     waiting = asyncio.ensure_future(client.send(get(port), ACME))
     await first.body.aclose()
     await (await waiting).body.aclose()

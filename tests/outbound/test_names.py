@@ -162,9 +162,7 @@ async def test_slow_names_use_up_their_askers_share_only() -> None:
     with pytest.raises(SluiceError) as caught:
         await waits
     assert caught.value.reason is Reason.LOAD_SHED
-    assert caught.value.message == (
-        f"{begun} DNS lookups of one are taken, which is its share of what is left for 0.1 s"
-    )
+    assert caught.value.message == f"one has its share of {begun} DNS lookups for 0.1 s"
     failures = await asyncio.gather(*slow, return_exceptions=True)
     assert [str(failure) for failure in failures[:begun]] == [
         f"[Errno {socket.EAI_AGAIN}] no answer within 0.1 s"
