@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from urllib.parse import urlsplit
+
 from services.outbound import policy
 from services.outbound.client import GuardedClient
 from services.outbound.customer import Customer
@@ -22,6 +25,8 @@ from sluice.wire.headers import HOPS
 from sluice.wire.messages import Request, Response
 
 MAX_HOPS = 16
+
+_PORTS = {"http": 80, "https": 443}
 
 
 class Subrequests:
@@ -127,7 +132,7 @@ class Subrequests:
         said = {attributes.HTTP_METHOD: request.method}
         with tracing.start(request.method, Kind.CLIENT, parent, said) as span:
             if span.recording:
-                span.set(attributes.URL_FULL, without_query(request.url))
+                _describe(request.url, span)
             try:
                 response = await self._client.send(request, _customer(subrequest))
             except BaseException:
@@ -135,6 +140,19 @@ class Subrequests:
                 raise
             span.set(attributes.HTTP_STATUS, response.status)
         return response
+
+
+def _describe(url: str, span: Span) -> None:
+    """Set what a span says of a destination.
+
+    <https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-client-span>
+    """
+    span.set(attributes.URL_FULL, without_query(url))
+    with suppress(ValueError, KeyError):  # the client refuses such a URL, and says why
+        parts = urlsplit(url)
+        port = parts.port or _PORTS[parts.scheme]
+        span.set(attributes.SERVER_ADDRESS, parts.hostname or "")
+        span.set(attributes.SERVER_PORT, port)
 
 
 def _obey_policy(outbound: worker_pb2.OutboundBinding, request: Request, line: EgressLine) -> None:

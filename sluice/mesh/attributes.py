@@ -15,9 +15,7 @@ SERVER_PORT = "server.port"
 ERROR_TYPE = "error.type"
 RPC_SYSTEM = "rpc.system.name"
 RPC_METHOD = "rpc.method"
-RPC_STATUS = "rpc.response.status_code"
 COLD_START = "faas.coldstart"
-FAAS_INVOCATION_ID = "faas.invocation_id"
 
 # Sluice's own spans
 SLUICE_NAMESPACE = "sluice.dispatch_namespace"

@@ -32,7 +32,6 @@ TRACEPARENT = "traceparent"
 
 _OPENINGS = ("head",)
 _STATUS_WAIT = 5.0  # seconds from the last byte of a response to the end of its call
-_RPC = {attributes.RPC_SYSTEM: "grpc"}
 
 
 class Caller:
@@ -40,6 +39,7 @@ class Caller:
 
     def __init__(self, pair: Pair, channel: grpc.aio.Channel, peer: str) -> None:
         self._pair = pair
+        self._said = {attributes.RPC_SYSTEM: "grpc", attributes.RPC_METHOD: pair.name}
         self._peer = peer
         self._refuse = partial(errors.invalid_response, peer)
         self._whole = channel.unary_stream(
@@ -54,7 +54,7 @@ class Caller:
         Raises `SluiceError` where there is no response. Cancelling it, or closing the response's
         body or WebSocket before its end, cancels the RPC.
         """
-        span = tracing.start(self._pair.name, Kind.CLIENT, parent, _RPC)
+        span = tracing.start(self._pair.name, Kind.CLIENT, parent, self._said)
         body = self._begin(request, opening, span)
         try:
             response = await body.begin(request)

@@ -56,6 +56,12 @@ async def test_one_tree(short_folder: Path, origin: Origin) -> None:
     assert not any(name.startswith("trace") for name in origin.received[0].headers)
     cold = [span.attributes["faas.coldstart"] for span in spans if "Worker " in span.name]
     assert cold == [True] * 3 or sorted(cold) == [False, True, True, True]
+    origins = [span.attributes for span in spans if (span.name, span.kind) == ("GET", "client")]
+    assert {f"http://{said['server.address']}:{said['server.port']}" for said in origins} == {
+        origin.url
+    }
+    calls = [span for span in spans if span.name.startswith("sluice.v1.")]
+    assert all(span.attributes["rpc.method"] == span.name for span in calls)
 
 
 async def test_failure_is_in_every_span(short_folder: Path) -> None:
