@@ -68,8 +68,9 @@ BROKEN_OFF = "connection: "
 
 def _thrown() -> frozenset[str]:
     """What the dispatch Worker sees thrown, by the error table, where the words are fixed."""
-    errors = [SluiceError(reason, "") for reason in Reason if reason is not Reason.INTERNAL]
-    return frozenset(f"{name}: {message}" for name, message in (e.as_thrown() for e in errors))
+    bug = SluiceError(Reason.INTERNAL, "").as_thrown()
+    thrown = {SluiceError(reason, "").as_thrown() for reason in Reason} - {bug}
+    return frozenset(f"{name}: {message}" for name, message in thrown)
 
 
 _THROWN = _thrown()
