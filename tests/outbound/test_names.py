@@ -113,7 +113,7 @@ async def test_answer_is_too_old_after_its_time() -> None:
     shared = make(resolver, ttl=0.01)
     await ask(shared, "a.com")
     expires = shared._answers["a.com", socket.AF_UNSPEC].expires
-    asyncio.get_running_loop().call_at(expires, (over := asyncio.Event()).set)
+    asyncio.get_running_loop().call_at(expires + 0.01, (over := asyncio.Event()).set)
     await over.wait()
     await ask(shared, "a.com")
     assert resolver.asked == ["a.com", "a.com"]
