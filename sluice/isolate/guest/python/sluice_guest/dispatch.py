@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from sluice_guest import control
+from sluice_guest import control, rpc
 from workers.request import Request
 from workers.response import Response
 from workers.subrequest import follow, request_of
@@ -41,14 +41,24 @@ class DispatchNamespace:
 
 
 class DispatchedWorker:
-    """A user Worker that `get()` chose."""
+    """A user Worker that `get()` chose: its `fetch`, and its other methods by RPC."""
 
     def __init__(self, chosen: dict[str, Any]) -> None:
         self._chosen = chosen
 
     async def fetch(self, resource: Request | str, **options: Any) -> Response:
         """Send it a request. Raises what it raises, and `RemoteError` where there is none."""
-        return await follow(request_of(resource, options), _header(self._chosen))
+        return await self._send(request_of(resource, options))
+
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
+        """Give what calls a method of the Worker."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return lambda *arguments: rpc.call(self._send, name, arguments)
+
+    async def _send(self, request: Request, method: str | None = None) -> Response:
+        chosen = self._chosen if method is None else {**self._chosen, "method": method}
+        return await follow(request, _header(chosen))
 
 
 def _header(chosen: Mapping[str, Any]) -> str:

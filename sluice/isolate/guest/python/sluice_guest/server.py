@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import hdrs, web
 
-from sluice_guest import answer, control, invocation, trace
+from sluice_guest import answer, control, invocation, rpc, trace
 from sluice_guest.background import Background
 from sluice_guest.dispatch import DispatchNamespace
 from sluice_guest.invocation import Invocation
@@ -110,6 +110,8 @@ async def _respond(
     ctx = Context(background, recorded(call.get("props") or {}))
     request = _request(http)
     try:
+        if (method := call.get("method")) is not None:
+            return await rpc.answer(worker.entrypoint(ctx, env), method, request)
         return _checked(await worker.respond(request, env, ctx))
     except (Exception, SystemExit) as error:
         # A body that was read cannot be sent on.

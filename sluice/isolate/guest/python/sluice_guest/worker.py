@@ -15,7 +15,6 @@ from typing import Any
 from sluice_guest import trace
 from workers.bindings import Env
 from workers.context import Context
-from workers.entrypoint import WorkerEntrypoint
 from workers.record import recorded
 from workers.request import Request
 
@@ -64,10 +63,9 @@ class Worker:
         """The class of the default entrypoint; `None` where `on_fetch` is the handler."""
         return getattr(self._module, "Default", None)
 
-    def entrypoint(self, ctx: Context, env: Env) -> WorkerEntrypoint:
-        """Make the default entrypoint of one request."""
-        made: WorkerEntrypoint = self.default(ctx, env)
-        return made
+    def entrypoint(self, ctx: Context, env: Env) -> Any:
+        """Make the default entrypoint of one request; `None` where `on_fetch` is the handler."""
+        return None if self.default is None else self.default(ctx, env)
 
     async def respond(self, request: Request, env: Env, ctx: Context) -> Any:
         """Call the handler. Returns what it returns, awaited where it must be."""
