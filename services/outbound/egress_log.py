@@ -63,6 +63,7 @@ class EgressLine:
         self._sent = Watched(request.body)
         request.body = self._sent
         self.decision = ALLOW
+        self._detail: str | None = None
         self._policy: str | None = None
 
     def judged(self, decision: Decision) -> None:
@@ -87,6 +88,8 @@ class EgressLine:
             reason = error.reason.name
             if error.reason in _DENIALS:
                 self.decision = DENY
+            if error.reason is Reason.LOAD_SHED:
+                self._detail = error.message
         else:
             reason = "CANCELLED"
         self._write(None, None, reason)
@@ -109,6 +112,7 @@ class EgressLine:
                 attributes.URL: without_query(self._request.url),
                 attributes.DECISION: self.decision,
                 attributes.REASON: reason or _reason_of(body),
+                attributes.DETAIL: self._detail,
                 attributes.POLICY: self._policy,
                 attributes.STATUS: status,
                 attributes.BYTES_SENT: body.sent

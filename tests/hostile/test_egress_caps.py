@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shutil
 import sys
 import tempfile
@@ -489,6 +490,7 @@ async def test_worker_that_hoards(small_mesh: Mesh, serve: Serve) -> None:
         assert await asked(small_mesh, "neighbour", there, urls[0] + "quick") == ["ok", "ok"]
     line = await small_mesh.services["outbound"].line(reason="LOAD_SHED")
     assert line[attributes.WORKER] == "hoarder"
+    assert re.fullmatch(r"one has its share of \d connections for 1 s", line[attributes.DETAIL])
     assert slow.requests <= 9
     slow.answer.set()
     seen = [answer for answers in await asyncio.gather(*hoard) for answer in answers]
