@@ -22,10 +22,11 @@ from sluice.isolate.program import user_program
 from sluice.isolate.runner import Runner, RunnerConfig
 from sluice.isolate.sandbox.machine import best
 from sluice.isolate.workerd import Runtime, find_workerd
-from sluice.wire.body import Whole, read_all
+from sluice.wire.body import Whole
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request, Response
 from sluice.wire.places import Bounds
+from tests.bodies import read_all
 from tests.e2e.mesh import Mesh, dispatch_bundle, running
 from tests.isolate.workers import Workers
 
