@@ -43,21 +43,24 @@ async def decode(content_type: str | None, content: bytes) -> FormData:
     """Read the form in a body. Raises `TypeError` for a body that is none."""
     kind = Message()
     kind["content-type"] = content_type or ""
-    if content_type and kind.get_content_type() == _URLENCODED:
-        form = FormData()
-        pairs = parse_qsl(content.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS)
-        for name, value in pairs:
-            form.append(name, value)
-        return form
-    if content_type and kind.get_content_type() == _MULTIPART:
-        try:
+    try:
+        if content_type and kind.get_content_type() == _URLENCODED:
+            return _urlencoded(content.decode(errors="replace"))
+        if content_type and kind.get_content_type() == _MULTIPART:
             return await _multipart(content_type, content)
-        except ValueError as error:
-            raise TypeError(f"The body is no {_MULTIPART}: {error}") from error
+    except ValueError as error:
+        raise TypeError(f"The body is no {kind.get_content_type()}: {error}") from error
     raise TypeError(
         f"Unrecognized Content-Type header value {content_type!r}. "
         f"FormData can only parse {_MULTIPART} and {_URLENCODED}."
     )
+
+
+def _urlencoded(text: str) -> FormData:
+    form = FormData()
+    for name, value in parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS):
+        form.append(name, value)
+    return form
 
 
 async def _multipart(content_type: str, content: bytes) -> FormData:
