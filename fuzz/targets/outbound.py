@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -20,7 +21,7 @@ from fuzz.transport import Deaf, Wire, pieces, run, turns
 from services.outbound import request_head
 from services.outbound.client import ClientConfig, GuardedClient
 from services.outbound.customer import Customer
-from services.outbound.destination import Guard
+from services.outbound.destination import Guard, classify
 from services.outbound.pool import Held, Pool
 from services.outbound.route import Route, find_route
 from sluice.http1 import handshake
@@ -31,6 +32,7 @@ from sluice.http1.response_reader import ResponseReader
 from sluice.mesh.address_range import AddressRange
 from sluice.mesh.connect_to import ConnectTo
 from sluice.wire.errors import Reason, SluiceError
+from sluice.wire.hosts import Host, Pattern
 from sluice.wire.messages import Request, Response, check_url
 from tests.bodies import read_all
 
@@ -41,7 +43,7 @@ _ACCEPT = b"{accept}"
 """Stands for what accepts the WebSocket, which an origin works out from the request."""
 
 _CUSTOMER = Customer("a", "b")
-_GUARD = Guard(is_own=lambda _: False)
+_CUSTOMER = Customer("production", "acme")
 
 
 def _read(data: bytes) -> None:
@@ -58,13 +60,15 @@ def _url(data: bytes) -> None:
     url = data.decode("latin-1")
     check_url(url)
     scheme, authority, target = request_head.locate(url)
-    host, address, _, initiator = run(_route(scheme, authority))
-    assert address == (initiator.url.raw_host, initiator.url.port)
+    route = run(_route(scheme, authority))
     written = authority.lower()
+    host, port = route.address
     assert host in written
-    assert initiator.url.raw_host == host
-    assert str(initiator.url.port) in (written.rpartition(":")[2].lstrip("0"), "80", "443")
+    assert route.initiator.url.raw_host == host
+    assert str(port) in (written.rpartition(":")[2].lstrip("0"), "80", "443")
     assert target.startswith("/")
+    judged = Host.parse(host)
+    assert Host.parse(judged.text) == judged
 
 
 async def _route(scheme: str, authority: str) -> Route:
@@ -73,27 +77,35 @@ async def _route(scheme: str, authority: str) -> Route:
 
 def _address(data: bytes) -> None:
     """What Python calls special is denied. What is denied beyond that is for its own tests."""
-    text = data.decode("latin-1")
-    denial = _GUARD.denial(text, 443)
     try:
-        address = ipaddress.ip_address(text)
+        address = ipaddress.ip_address(data.decode("latin-1"))
     except ValueError:
-        assert denial
         return
+    denial = classify(address)
     if not address.is_global or address.is_multicast:
         assert denial
 
 
-def _allowance(data: bytes) -> None:
+def _settings(data: bytes) -> None:
+    """What the operator writes."""
+    text = data.decode("latin-1")
     with contextlib.suppress(ValueError):
-        allowance = AddressRange.parse(data.decode("latin-1"))
-        allowance.covers(ipaddress.ip_address("10.0.0.1"), 80)
+        AddressRange.parse(text).covers(ipaddress.ip_address("10.0.0.1"), 80)
+    with contextlib.suppress(ValueError):
+        ConnectTo.parse(text).matches("a.example", 443)
 
 
-def _connect_to(data: bytes) -> None:
-    with contextlib.suppress(ValueError):
-        entry = ConnectTo.parse(data.decode("latin-1"))
-        entry.matches("a.example", 443)
+def _pattern(data: bytes) -> None:
+    """A pattern of an egress policy, and behind a space a host: as a regular expression has it."""
+    written, _, name = data.decode("utf-8", "replace").partition(" ")
+    try:
+        pattern = Pattern.parse(written)
+    except ValueError:
+        return
+    host = Host.parse(name)
+    if pattern.network is None:
+        expression = ".*".join(map(re.escape, pattern.parts))
+        assert pattern.matches(host) == bool(re.fullmatch(expression, host.text, re.DOTALL))
 
 
 def _origin(data: bytes) -> None:
@@ -133,7 +145,7 @@ class _Connection:
 
 @lru_cache(maxsize=1)
 def _client() -> _Client:
-    return _Client(ClientConfig(max_response_head=4096, max_message=4096), _GUARD)
+    return _Client(ClientConfig(max_response_head=4096, max_message=4096), Guard())
 
 
 async def _ask(method: str, websocket: bool, data: bytes) -> None:
@@ -184,8 +196,8 @@ def _same(read: Response | None, written: Response) -> None:
 _READERS: dict[str, Callable[[bytes], None]] = {
     "url": _url,
     "address": _address,
-    "allowance": _allowance,
-    "connect_to": _connect_to,
+    "settings": _settings,
+    "pattern": _pattern,
     "origin": _origin,
 }
 
@@ -204,7 +216,10 @@ TARGET = Target(
         "6to4": b"\x012002:7f00:1::",
         "an allowance": b"\2[fd00::/8]:8080",
         "a bare allowance": b"\x0210.0.0.0/8",
-        "connect-to": b"\3a.example:443:[::1]:8443",
+        "connect-to": b"\2a.example:443:[::1]:8443",
+        "a pattern": b"\3*.ex*mple.com a.example.com.",
+        "a network": b"\x03192.0.2.0/24 0xc0.0.2.1",
+        "a name that is not ASCII": "\3*.m\u00fcnchen.de a.xn--mnchen-3ya.de".encode(),
         "a length": _OK + b"Content-Length: 5\r\nX-A: \xe9\r\n\r\nhello",
         "chunks": b"\4\x1cHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
         b"2;x=y\r\nhi\r\n0\r\nT: t\r\n\r\n",
