@@ -36,8 +36,8 @@ _PYTHON = Path(sys.executable).resolve()
 async def succeeded(launcher: Launcher, folder: Path) -> tuple[int, frozenset[str]]:
     """How many escapes were tried, and the names of those that succeeded.
 
-    Raises `ConfigError` where the probe does not run to its end, and where there is no sandbox: what
-    it tries would then happen.
+    Raises `ConfigError` where the probe does not run to its end, and where there is no sandbox:
+    what it tries would then happen.
     """
     if launcher.posture.kind is Kind.NONE:
         raise ConfigError("SLUICE_SANDBOX: there is no sandbox to try an escape from")
