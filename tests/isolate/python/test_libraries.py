@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 
@@ -11,6 +12,7 @@ from sluice.http1.server import Exchange
 from sluice.wire.body import Whole
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Response
+from sluice.wire.websocket import Message
 from tests.isolate.python.conftest import StartGuest
 from tests.isolate.python.guest import HTTPX, REQUESTS, Guest, Subrequest
 
@@ -202,3 +204,42 @@ async def test_a_proxy_is_refused(start: StartGuest) -> None:
         "    except OSError as error:\n        return Response(str(error))\n"
     )
     assert "cannot ask a proxy" in (await guest.fetch()).text
+
+
+class Echo:
+    """An origin's WebSocket, which sends back what it gets."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[Message | None] = asyncio.Queue()
+
+    async def receive(self) -> Message | None:
+        return await self._queue.get()
+
+    async def send(self, message: Message) -> None:
+        self._queue.put_nowait(message)
+
+    async def aclose(self) -> None:
+        self._queue.put_nowait(None)
+
+
+@pytest.mark.parametrize("scheme", ["ws", "wss", "https"])
+async def test_a_websocket_by_aiohttp(start: StartGuest, scheme: str) -> None:
+    """Aiohttp's WebSocket to an origin is a subrequest, and carries messages both ways."""
+    guest = await start(
+        "import aiohttp\nfrom workers import Response\n"
+        "async def on_fetch(request):\n"
+        "    async with aiohttp.ClientSession() as session:\n"
+        f"        async with session.ws_connect('{scheme}://origin.test/chat') as socket:\n"
+        "            await socket.send_str('text')\n"
+        "            await socket.send_bytes(b'data')\n"
+        "            return Response(f'{await socket.receive_str()} {await socket.receive_bytes()}')\n"
+    )
+
+    async def answer(exchange: Exchange, _: bytes) -> Response:
+        assert exchange.request.websocket
+        return Response(101, websocket=Echo())
+
+    guest.answer = answer
+    assert (await guest.fetch(token="mine")).text == "text b'data'"
+    sub = guest.subrequests[0]
+    assert (sub.token, sub.url) == ("mine", scheme.replace("ws", "http") + "://origin.test/chat")
