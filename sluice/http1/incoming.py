@@ -11,6 +11,10 @@ HIGH_WATER = 128 * 1024
 """Bytes at hand above which no more are read, until the reader takes them."""
 
 
+CRUMBS = 4096
+"""Bytes up to which pieces are kept as one: an object for each chunk of two bytes takes thirty."""
+
+
 class Source(Protocol):
     """The connection that a body comes from."""
 
@@ -51,7 +55,11 @@ class Incoming:
         """More of it arrived."""
         if self._error is not None:
             return
-        self._pieces.append(data)
+        pieces = self._pieces
+        if pieces and len(pieces[-1]) + len(data) <= CRUMBS:
+            pieces[-1] += data
+        else:
+            pieces.append(data)
         self._size += len(data)
         if self._size > HIGH_WATER and not self._held:
             self._held = True

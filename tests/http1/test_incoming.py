@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 
 import pytest
 
@@ -165,3 +166,12 @@ async def test_a_cancelled_reader_leaves_no_trace(tap: Tap) -> None:
     assert not body.waiting
     body.feed(b"a")
     assert await anext(body) == b"a"
+
+
+def test_crumbs_cost_no_more_than_their_bytes() -> None:
+    """A body that comes by two bytes at a time, in chunks, is not kept as so many objects."""
+    body = Incoming(Tap())
+    for number in range(50_000):
+        body.feed(b"%02d" % (number % 100))
+    assert sum(sys.getsizeof(piece) for piece in body._pieces) < 2 * 100_000
+    assert body.take()[0] == b"".join(b"%02d" % (number % 100) for number in range(50_000))
