@@ -9,8 +9,9 @@ from soak.holdings import Holdings
 from soak.ledger import Ledger
 from soak.memory import Memory, MiB
 
-SPARE = 4
-"""Descriptors more than at the start that are no leak: connections between services."""
+SPARE = 16
+"""Descriptors more than at the start that are no leak: connections between services, and the
+registry's pool of five, which fills as it is needed, with two files each."""
 
 _SHOWN = 5
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -84,13 +84,18 @@ class Soak:
         for kind, (_, ask) in self.clients.kinds().items():
             await self._ask(kind, ask)
 
-    async def quiet(self) -> dict[str, Holdings]:
-        """What is held once nobody has asked for long enough; earlier, where isolates are gone."""
+    async def quiet(self, before: Mapping[str, Holdings] | None = None) -> dict[str, Holdings]:
+        """What is held once nobody asks: when isolates have ended, and no more than `before`.
+
+        Later, as it is: idle connections, for one, are kept for a while.
+        """
         for _ in range(round(_QUIET / _LOOK)):
             await asyncio.sleep(_LOOK)
-            if not self.mesh.folders():
+            held = self.mesh.look()
+            found = checks.of_holdings(before or held, held, self.mesh.folders())
+            if all(check.holds for check in found):
                 break
-        return self.mesh.look()
+        return held
 
     async def _client(self, end: float) -> None:
         """Ask for one thing after the other."""
@@ -161,7 +166,7 @@ async def run(folder: Path, plan: Plan, say: Callable[[str], None]) -> list[Chec
         await soak.warm_up()
         before = await soak.quiet()
         await soak.load(say)
-        after = await soak.quiet()
+        after = await soak.quiet(before)
         folders = soak.mesh.folders()
         say(f"  end    {soak.line()}")
     ledger = soak.ledger

@@ -39,6 +39,10 @@ class Clients:
     version: int = 0
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
     _deploying: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _breaking: dict[str, asyncio.Lock] = field(
+        default_factory=lambda: {name: asyncio.Lock() for name in workers.BREAKING}
+    )
+    """One breach at a time: what else its process serves is cut short with it."""
 
     def kinds(self) -> dict[str, tuple[int, Callable[[], Awaitable[None]]]]:
         """By name: how often, and how. Each raises `UnexpectedError` for a wrong answer."""
@@ -129,10 +133,12 @@ class Clients:
 
     async def _loop(self) -> None:
         limits = json.dumps({"cpuMs": 50})
-        await self._refused("/loop", _CPU, customer="looping", limits=limits)
+        async with self._breaking["looping"]:
+            await self._refused("/loop", _CPU, customer="looping", limits=limits)
 
     async def _eat(self) -> None:
-        await self._refused("/eat", _MEMORY, customer="eating")
+        async with self._breaking["eating"]:
+            await self._refused("/eat", _MEMORY, customer="eating")
 
     async def _deploy(self) -> None:
         """A deploy holds from the next request on."""
