@@ -131,6 +131,12 @@ class Guest:
             return await self.answer(exchange, content)
         return Response(200, [("content-type", b"text/plain")], Whole(f"for {token}".encode()))
 
+    async def printed(self) -> str:
+        """All that the guest has written to standard error. It ends the guest."""
+        assert self.process.stderr is not None
+        self.process.kill()
+        return (await self.process.stderr.read()).decode()
+
     async def until(self, count: int) -> list[Subrequest]:
         """The subrequests, once there are `count`."""
         async with asyncio.timeout(10):

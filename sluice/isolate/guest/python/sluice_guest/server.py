@@ -71,6 +71,13 @@ class Server:
         )
 
     async def _serve(self, http: web.BaseRequest) -> web.StreamResponse:
+        try:
+            return await self._answer(http)
+        except ConnectionError:
+            # aiohttp would print it, with the paths of the host. It ends quietly what is cancelled.
+            raise asyncio.CancelledError from None
+
+    async def _answer(self, http: web.BaseRequest) -> web.StreamResponse:
         if isinstance(self._worker, LoadError):
             return await answer.send_error(describe(self._worker, "load"), http)
         chosen = recorded(control.decode(http.headers.get(control.ENV)))

@@ -54,8 +54,8 @@ class Worker:
         self._module = module
         if not callable(getattr(module, "Default", None) or getattr(module, "on_fetch", None)):
             raise LoadError(
-                f"{Path(str(module.__file__)).name} has no entrypoint: define "
-                "`class Default(WorkerEntrypoint)` with a method `fetch`, or a function `on_fetch`."
+                "no entrypoint: define `class Default(WorkerEntrypoint)` with a method `fetch`, or "
+                "a function `on_fetch`."
             )
 
     @property
@@ -101,7 +101,8 @@ def load(folder: Path, main: str) -> Worker:
     except BaseException as error:
         trace.show(error)
         name = type(error).__name__
-        raise LoadError(f"{trace.place(error) or f'{main}: '}{name}: {_said(error)}") from error
+        where, said = trace.place(error) or f"{main}: ", _said(error)
+        raise LoadError(f"{where}{name}: {said}" if said else f"{where}{name}") from error
 
 
 def _imported(path: Path) -> Any:
