@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import json
 import mmap
 import os
@@ -170,6 +171,8 @@ def _sockets(targets: Mapping[str, str]) -> Iterator[tuple[str, Attempt]]:
     path = f"{targets['neighbour']}/socket"
     yield "connect to a neighbour's socket by its path", lambda: _connect(path)
     yield "connect to an abstract socket", lambda: _connect("\0" + targets["abstract"])
+    yield "send urgent data", lambda: _try_pair(lambda pair: pair.send(b"!", socket.MSG_OOB))
+    yield "hold more in a socket", lambda: _try_pair(_grow)
 
 
 def _processes(service: int) -> Iterator[tuple[str, Attempt]]:
@@ -180,6 +183,7 @@ def _processes(service: int) -> Iterator[tuple[str, Attempt]]:
     yield "signal the service", lambda: os.kill(service, 0)
     yield "signal everyone", lambda: os.kill(-1, 0)
     yield "trace the service", lambda: _call(_number((101, 117)), _PTRACE_SEIZE, service, 0, 0)
+    yield "have the service signalled", lambda: _try_pair(partial(_have_signalled, service))
     yield "limits of the service", lambda: resource.prlimit(service, resource.RLIMIT_CORE)
     yield "type into the terminal", lambda: _call(_number((16, 29)), 0, 0x5412, b"x")
     yield "outlive the service", lambda: _call(_number((157, 167)), 1, 0, 0, 0, 0)
@@ -195,6 +199,7 @@ def _of_forks() -> Iterator[tuple[str, Attempt]]:
     yield "socket: unix datagrams", partial(_socket, socket.AF_UNIX, socket.SOCK_DGRAM, 0)
     yield "signal the zygote", lambda: os.kill(zygote, 0)
     yield "trace the zygote", lambda: _call(_number((101, 117)), _PTRACE_SEIZE, zygote, 0, 0)
+    yield "have the zygote signalled", lambda: _try_pair(partial(_have_signalled, zygote))
     yield "read the zygote's memory", partial(_read, f"/proc/{zygote}/mem")
     yield "list its descriptors", lambda: os.listdir("/proc/self/fd")  # noqa: PTH208
 
@@ -208,6 +213,7 @@ def _resources() -> Iterator[tuple[str, Attempt]]:
     yield "inherit a descriptor", _find_descriptor
     yield "inherit an environment", _find_environment
     yield "take 8 GiB of memory", _take_memory
+    yield "hold up who opens a library", partial(_lease, os.__file__)
     yield "dump core", lambda: _refuse_unless(resource.getrlimit(resource.RLIMIT_CORE)[1] != 0)
 
 
@@ -270,6 +276,30 @@ def _open(path: str) -> None:
 
 def _socket(family: int, kind: int, protocol: int) -> None:
     socket.socket(family, kind, protocol).close()
+
+
+def _try_pair(attempt: Callable[[socket.socket], object]) -> None:
+    one, other = socket.socketpair()
+    with one, other:
+        attempt(one)
+
+
+def _grow(own: socket.socket) -> None:
+    own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 24)
+
+
+def _have_signalled(process: int, own: socket.socket) -> None:
+    """Have the kernel signal a process when `own` can be read: fcntl(2), F_SETOWN."""
+    fcntl.fcntl(own, fcntl.F_SETOWN, process)
+
+
+def _lease(path: str) -> None:
+    """Whoever opens the file has to wait for us: fcntl(2), F_SETLEASE."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+    finally:
+        os.close(descriptor)
 
 
 def _find_descriptor() -> None:

@@ -6,6 +6,7 @@ import gc
 import importlib
 import importlib.util
 import os
+import random
 import sys
 import threading
 import traceback
@@ -84,6 +85,7 @@ def load(paths: Sequence[str]) -> tuple[Run, list[str]]:
     if threading.active_count() != 1:
         raise RuntimeError("the guest started a thread at import")
     _save_space()
+    _seed_in_forks()
     gc.collect()
     gc.freeze()
     return run, sorted({source for module in sys.modules for source in _source(module, paths)})
@@ -94,6 +96,13 @@ def _save_space() -> None:
     threading.stack_size(_STACK)
     if hasattr(LIBC, "mallopt"):
         LIBC.mallopt(_M_ARENA_MAX, 1)  # 64 MiB each, and only the GIL's holder allocates
+
+
+def _seed_in_forks() -> None:
+    """Have no two forks draw the same numbers: `random` sees to its own generator only."""
+    for generator in gc.get_objects():
+        if type(generator) is random.Random:
+            os.register_at_fork(after_in_child=generator.seed)
 
 
 def _source(module: str, paths: Sequence[str]) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import socket
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -36,6 +37,7 @@ def enter(read_only: Iterable[str]) -> None:
     Path("/proc/self/setgroups").write_text("deny")
     Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
     Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
+    socket.sethostname("worker")
     _mount("none", "/", _RECURSIVE | _PRIVATE)
     _mount("tmpfs", _ROOT, kind=b"tmpfs")
     for path in (*_outermost(read_only), *DEVICES):

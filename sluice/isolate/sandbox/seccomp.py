@@ -73,6 +73,19 @@ _NEVER = (_Check(0, ()),)
 _UNIX = _Check(0, (socket.AF_UNIX,), otherwise=errno.EAFNOSUPPORT)
 _STREAM = _Check(1, (socket.SOCK_STREAM,), mask=0xF)  # beside it are flags
 
+# F_DUPFD, flags, locks, F_DUPFD_CLOEXEC, F_GETPIPE_SZ: fcntl(2). So not F_SETOWN, which has the
+# kernel signal whoever is named, nor F_SETLEASE, which holds up whoever else opens a file.
+_FCNTL = (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1032)
+# SO_REUSEADDR, SO_KEEPALIVE, SO_LINGER, SO_REUSEPORT, timeouts of both kinds; 1 is TCP_NODELAY. So
+# not SO_SNDBUF, as what waits in sockets is in no limit of the process, and no SO_ATTACH_FILTER.
+_OPTIONS = (1, 2, 9, 13, 15, 20, 21, 66, 67)
+_MSG_OOB = 1  # of no use, and a source of holes in the kernel: CVE-2025-38236
+
+
+def _no_urgent(flags: int) -> tuple[_Check, ...]:
+    return (_Check(flags, (0,), mask=_MSG_OOB),)
+
+
 Rules = Mapping[str, tuple[_Check, ...]]
 """The checks that a call has to pass, all of them, by its name. Others need none."""
 
@@ -89,6 +102,12 @@ _BOTH: Rules = {
     "prctl": (_Check(0, (15, 16, 0x53564D41)),),
     # Of itself, not of a neighbour.
     "prlimit64": (_Check(0, (0,)),),
+    "fcntl": (_Check(1, _FCNTL),),
+    "setsockopt": (_Check(2, _OPTIONS),),
+    "sendto": _no_urgent(3),
+    "sendmsg": _no_urgent(2),
+    "recvfrom": _no_urgent(3),
+    "recvmsg": _no_urgent(2),
 }
 WORKERD: Rules = {**_BOTH, "kill": _NEVER, "tgkill": _NEVER, "listen": _NEVER}
 """For workerd, which the zygote or bubblewrap executes with the filter in place."""

@@ -37,6 +37,7 @@ _FIRST_PID = 1  # of a process in bubblewrap, as it sees it
 _HIGH = 64  # above what is put in place
 _OOM_SCORE = "900"  # the Workers' processes before their service
 _PROCESSES = 512  # threads, for a uid of its own
+_DESCRIPTORS = 1024  # of CPython. What waits in sockets is in no limit: 200 KiB for each
 CANNOT_START = 127
 
 
@@ -202,6 +203,9 @@ def _limit(plan: dict[str, Any], uid: int | None) -> None:
         # CPython may map memory shared, which is not in RLIMIT_DATA; V8 does not, and maps a lot.
         limit = resource.RLIMIT_AS if plan["python"] else resource.RLIMIT_DATA
         resource.setrlimit(limit, (plan["memory"], plan["memory"]))
+    if plan["python"]:
+        most = min(_DESCRIPTORS, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     if uid is not None:
         resource.setrlimit(resource.RLIMIT_NPROC, (_PROCESSES, _PROCESSES))
 
@@ -223,6 +227,7 @@ def main() -> None:
     parent, descriptor, text = sys.argv[-3:]
     if sys.platform == "linux":
         kernel.die_with_parent(int(parent))
+    del sys.argv[1:]  # which Workers see
     plan, guest = json.loads(text), None
     if plan["guest"]:
         guest, loaded = guests.load(plan["guest"])

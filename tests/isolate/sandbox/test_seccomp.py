@@ -84,6 +84,27 @@ def number(machine: str, name: str) -> int:
         ("prctl", (4,), EPERM),  # dumpable
         ("prlimit64", (0, 3), ALLOW),  # its own stack
         ("prlimit64", (1, 3), EPERM),  # another's
+        ("fcntl", (5, 1030, 64), ALLOW),  # duplicate it
+        ("fcntl", (5, 4, 0x800), ALLOW),  # O_NONBLOCK
+        ("fcntl", (5, 6), ALLOW),  # the locks of SQLite
+        ("fcntl", (5, 8, 1), EPERM),  # F_SETOWN: the kernel signals whoever is named
+        ("fcntl", (5, 10, 9), EPERM),  # F_SETSIG: by SIGKILL
+        ("fcntl", (5, 15), EPERM),  # F_SETOWN_EX
+        ("fcntl", (5, 1024, 1), EPERM),  # F_SETLEASE: whoever opens the file waits
+        ("fcntl", (5, 1026), EPERM),  # F_NOTIFY
+        ("fcntl", (5, 1031, 1 << 20), EPERM),  # F_SETPIPE_SZ: memory that is in no limit
+        ("ioctl", (5, 0x8901), EPERM),  # FIOSETOWN
+        ("setsockopt", (5, 1, 9), ALLOW),  # SO_KEEPALIVE
+        ("setsockopt", (5, 6, 1), ALLOW),  # TCP_NODELAY, which is asked of any socket
+        ("setsockopt", (5, 1, 7), EPERM),  # SO_SNDBUF: memory that is in no limit
+        ("setsockopt", (5, 1, 8), EPERM),  # SO_RCVBUF
+        ("setsockopt", (5, 1, 26), EPERM),  # SO_ATTACH_FILTER: a program in the kernel
+        ("setsockopt", (5, 1, 50), EPERM),  # SO_ATTACH_BPF
+        ("sendmsg", (5, 0, 0x4000), ALLOW),  # MSG_NOSIGNAL
+        ("sendmsg", (5, 0, 0x4001), EPERM),  # MSG_OOB
+        ("sendto", (5, 0, 1, 1), EPERM),
+        ("recvfrom", (5, 0, 1, 1), EPERM),
+        ("recvmsg", (5, 0, 1), EPERM),
     ],
 )
 def test_verdict(machine: str, name: str, arguments: tuple[int, ...], expected: int) -> None:
