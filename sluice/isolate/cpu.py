@@ -11,6 +11,13 @@ from sluice.wire.errors import Reason, SluiceError
 STRAY = 1.0
 """Seconds that a process may use in all for work that is no invocation's: it is not always idle."""
 
+GREEDY = 1.0
+"""Seconds that one invocation may use, faster than `_FAIR`, until it is greedy."""
+
+_FAIR = 0.0025
+"""Seconds for each call of `charge`, at which nobody is greedy: at 20 calls a second, a twentieth
+of a core. A loop gets more of a core that it shares with a dozen others."""
+
 
 class CpuMeter:
     """Charges what a process used to its invocations."""
@@ -18,8 +25,11 @@ class CpuMeter:
     def __init__(self) -> None:
         self.background = 0.0
         """Seconds used while no request was in flight."""
+        self.greedy = False
+        """Whether an invocation has kept the process busy for long. It stays so."""
         self._seen = 0.0
         self._stray = 0.0
+        self._over_fair = 0.0
 
     def charge(
         self, used: float, in_flight: Collection[Invocation[Any]], last: Invocation[Any] | None
@@ -32,6 +42,7 @@ class CpuMeter:
         its limit gets its fate.
         """
         spent, self._seen = used - self._seen, max(used, self._seen)
+        self._over_fair = max(0.0, self._over_fair + spent - _FAIR)
         if spent <= 0:
             return False
         if not in_flight:
@@ -44,6 +55,8 @@ class CpuMeter:
         over = False
         for invocation in payers:
             invocation.cpu_used += share
+            if min(invocation.cpu_used, self._over_fair) > GREEDY:
+                self.greedy = True
             if invocation.cpu_used > invocation.limits.cpu:
                 over = True
                 invocation.fate = SluiceError(

@@ -61,6 +61,8 @@ class Isolate:
         self.usable = True
         """Whether it may be sent requests: not once it broke a limit."""
         self.cpu = CpuMeter()
+        self.stands_back = False
+        """Whether it runs only where nobody else wants to: an invocation was greedy."""
         self._folder = folder
         self._console = console
         self._process_failed = False
@@ -149,6 +151,9 @@ class Isolate:
         if self.cpu.charge(self._process.cpu_seconds(), self.in_flight.values(), last):
             self.usable = False
             self._process.kill()
+        elif self.cpu.greedy and not self.stands_back:
+            self.stands_back = True
+            self._process.stand_back()
 
     def resident_bytes(self) -> int:
         """Memory that the process holds."""

@@ -160,6 +160,8 @@ class Pool:
         if isolate in self._retired:
             if unused > 0:
                 self._remove(isolate)
+        elif isolate.stands_back and unused > 0:
+            self._remove(isolate)  # the next request finds one that does not
         elif unused > (AFTERLIFE if isolate.version.invocation else self._config.idle):
             self._remove(isolate)
         elif self._is_worn(isolate):

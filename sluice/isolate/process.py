@@ -72,6 +72,19 @@ class ChildProcess:
             return 0
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
+    def stand_back(self) -> None:
+        """Let it run only where nobody else wants the core. There is no way back.
+
+        Nothing changes where another uid's process may not be told so, nor outside of Linux.
+        """
+        folder = Path(f"/proc/{self.pid}")
+        with contextlib.suppress(OSError, AttributeError):
+            for thread in (folder / "task").iterdir():
+                os.sched_setscheduler(int(thread.name), os.SCHED_IDLE, os.sched_param(0))
+        with contextlib.suppress(OSError):
+            # Where each session is scheduled as a group (sched(7)), that holds within its own only.
+            (folder / "autogroup").write_text("19")
+
     def kill(self) -> None:
         """Send SIGKILL: a Worker that loops takes no other."""
         if not self._launched.exited.done():

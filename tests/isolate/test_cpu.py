@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sluice.isolate.cpu import STRAY, CpuMeter
+from sluice.isolate.cpu import GREEDY, STRAY, CpuMeter
 from sluice.isolate.invocation import Invocation, Limits
 from sluice.mesh import tracing
 from sluice.mesh.tracing import Kind
@@ -56,3 +56,32 @@ def test_clock_that_stands_still() -> None:
     assert not meter.charge(0.0, [one], None)
     assert not meter.charge(0.5, [one], None)
     assert one.cpu_used == 0.5
+
+
+def test_a_greedy_invocation() -> None:
+    """It is one that has used a second, faster than a twentieth of a core."""
+    meter, one = CpuMeter(), invocation(10)
+    meter.charge(GREEDY * 0.9, [one], None)
+    assert not meter.greedy
+    meter.charge(GREEDY * 1.1, [one], None)
+    assert meter.greedy
+
+
+def test_a_loop_that_shares_its_core_is_greedy() -> None:
+    """Also where it is given a fifth of each twentieth of a second, and of some nothing."""
+    meter, one = CpuMeter(), invocation(10)
+    for tick in range(1, 400):
+        meter.charge(0.01 * (tick - tick % 3), [one], None)
+    assert meter.greedy
+
+
+def test_who_is_not_greedy() -> None:
+    """A stream that uses as much over a long time is not, nor are many requests in a row."""
+    slow, stream = CpuMeter(), invocation(10)
+    for tick in range(1, 1000):
+        slow.charge(0.002 * tick, [stream], None)
+    assert stream.cpu_used > GREEDY
+    busy = CpuMeter()
+    for tick in range(1, 100):
+        busy.charge(0.05 * tick, [invocation(10)], None)
+    assert (slow.greedy, busy.greedy) == (False, False)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import sys
 
 import pytest
 
@@ -110,6 +111,34 @@ async def test_runaway_loop_is_killed(workers: Workers) -> None:
         await workers.fetch(source, "http://acme.test/loop", limits=Limits(cpu=0.2))
     assert raised.value.reason is Reason.EXCEEDED_CPU
     assert await workers.fetch(source) == (200, "ok")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="SCHED_IDLE is Linux's")
+async def test_a_greedy_worker_stands_back(make_workers: MakeWorkers) -> None:
+    """A process that is busy for long runs only where nobody wants the core; then it is replaced."""
+    workers = make_workers(wall_time=40)
+    seen: list[tuple[int, int]] = []
+
+    async def look(_: Invocation[str], exchange: Exchange) -> Response:
+        assert exchange.peer.pid is not None
+        seen.append((exchange.peer.pid, os.sched_getscheduler(exchange.peer.pid)))
+        return Response(200, body=Whole(str(seen[-1][1]).encode()))
+
+    workers.answer = look
+    source = f"""export default {{ async fetch(request) {{
+      const look = async () => await (await fetch("http://origin.test/")).text();
+      while (await look() !== "{os.SCHED_IDLE}" && request.url.endsWith("busy"))
+        for (let n = 0; n < 2e8; n++);
+      return new Response("ok") }} }}"""
+    assert await workers.fetch(source, "http://acme.test/busy") == (200, "ok")
+    assert len({pid for pid, _ in seen}) == 1
+    assert {policy for _, policy in seen} == {os.sched_getscheduler(0), os.SCHED_IDLE}
+    first = seen[0][0]
+    async with asyncio.timeout(15):
+        while seen[-1][0] == first:  # the pool looks every second
+            await asyncio.sleep(0.1)
+            await workers.fetch(source)
+    assert seen[-1][1] == os.sched_getscheduler(0)
 
 
 async def test_wall_time(make_workers: MakeWorkers) -> None:
