@@ -5,7 +5,7 @@ from __future__ import annotations
 from services.dispatcher import binding
 from sluice.http1.server import Exchange
 from sluice.isolate import control
-from sluice.isolate.invocation import Invocation, Limits
+from sluice.isolate.invocation import Invocation
 from sluice.isolate.program import direct_program
 from sluice.isolate.runner import Runner, RunnerConfig
 from sluice.mesh import attributes, tracing
@@ -23,13 +23,12 @@ class Dispatch:
     def __init__(
         self,
         config: RunnerConfig,
-        limits: Limits,
         worker_name: str,
         registry: CurrentSource,
         userworker: Caller,
         outbound: Caller,
     ) -> None:
-        self._limits = limits
+        self._limits = config.limits
         self._worker_name = worker_name
         self._registry = registry
         self._bindings = binding.Bindings(registry)

@@ -17,7 +17,6 @@ from sluice.mesh.env import Address
 from sluice.mesh.pair import DISPATCH, INVOKE, OUTBOUND_FETCH
 from sluice.mesh.roles import Role
 from sluice.mesh.served import Served
-from sluice.mesh.server import GrpcServer
 from sluice.pb import registry_pb2_grpc, userworker_pb2_grpc
 from sluice.registry.directory import Directory
 from sluice.registry.source import MAX_MESSAGE
@@ -40,13 +39,12 @@ class DispatcherService:
         running.push_async_callback(store.aclose)
         directory = Directory(store)
         running.push_async_callback(directory.aclose)
-        userworker_channel = dial(config.userworker, Role.USERWORKER, config.credentials)
+        userworker_channel = dial(config.userworker, Role.USERWORKER, config.mesh.credentials)
         running.push_async_callback(userworker_channel.close)
-        outbound_channel = dial(config.outbound, Role.OUTBOUND, config.credentials)
+        outbound_channel = dial(config.outbound, Role.OUTBOUND, config.mesh.credentials)
         running.push_async_callback(outbound_channel.close)
         dispatch = Dispatch(
             config.runner,
-            config.limits,
             config.dispatch_worker,
             directory,
             Caller(INVOKE, userworker_channel, "userworker"),
@@ -60,12 +58,7 @@ class DispatcherService:
             userworker_pb2_grpc.UserWorkerServiceStub(userworker_channel).TailWorker,
             config.api_token,
         )
-        server = GrpcServer(
-            config.grpc_listen,
-            allow_plaintext=config.allow_plaintext,
-            credentials=config.credentials,
-            max_message=MAX_MESSAGE,
-        )
+        server = config.mesh.server(MAX_MESSAGE)
         server.say(*config.runner.runtime.posture.health_names)
         server.add(DISPATCH.service, Served(DISPATCH, dispatch.serve).add_to)
         server.add(
@@ -73,11 +66,11 @@ class DispatcherService:
             partial(registry_pb2_grpc.add_RegistryServiceServicer_to_server, registry),
         )
         address = await server.start()
-        running.push_async_callback(server.stop, config.drain_grace)
+        running.push_async_callback(server.stop, config.mesh.drain_grace)
         limits = Limits(max_message=config.runner.max_message)
         ingress = Ingress(dispatch, config.http_listen, limits)
         _log.info("HTTP on %s", await ingress.start())
-        running.push_async_callback(ingress.stop, config.drain_grace)
+        running.push_async_callback(ingress.stop, config.mesh.drain_grace)
         return address
 
     async def stop(self) -> None:

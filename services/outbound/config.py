@@ -8,15 +8,14 @@ from typing import TypeVar
 
 from services.outbound.client import ClientConfig
 from services.outbound.ports import PortRange
-from sluice.isolate import settings
-from sluice.isolate.invocation import Limits
+from sluice.isolate import settings as isolate_settings
 from sluice.isolate.runner import RunnerConfig
-from sluice.mesh import tls
+from sluice.mesh import settings as mesh_settings
 from sluice.mesh.address_range import AddressRange
 from sluice.mesh.connect_to import ConnectTo
 from sluice.mesh.env import Address, ConfigError, Environment
 from sluice.mesh.roles import Role
-from sluice.mesh.tls import Credentials
+from sluice.mesh.settings import MeshConfig
 
 T = TypeVar("T")
 
@@ -25,43 +24,33 @@ T = TypeVar("T")
 class Config:
     """What the service is told at its start. Documented in `docs/configuration.md`."""
 
-    grpc_listen: Address
+    mesh: MeshConfig
     registry: Address
     userworker: Address
     """Where the userworker service is. It is not called, but kept from Workers."""
     runner: RunnerConfig
-    limits: Limits
     client: ClientConfig
     connect_to: tuple[ConnectTo, ...]
     allow_address: tuple[AddressRange, ...]
     deny_address: tuple[AddressRange, ...]
     allow_ports: tuple[PortRange, ...]
-    drain_grace: float
-    allow_plaintext: bool
-    credentials: Credentials | None
-    log_level: str
     warnings: tuple[str, ...]
 
 
 def read(variables: Mapping[str, str]) -> Config:
     """Read `SLUICE_*` and `SSL_CERT_FILE`. Raises `ConfigError` that names the variable."""
     env = Environment(variables)
-    runner = settings.runner_config(env, variables)
+    runner = isolate_settings.runner_config(env, variables)
     config = Config(
-        grpc_listen=env.address("GRPC_LISTEN", "127.0.0.1:50053"),
+        mesh=mesh_settings.read(env, Role.OUTBOUND, "127.0.0.1:50053"),
         registry=env.address("REGISTRY", "127.0.0.1:50051"),
         userworker=env.address("USERWORKER", "127.0.0.1:50052"),
         runner=runner,
-        limits=settings.limits(env),
         client=_client(env, variables, runner),
         connect_to=_parsed(env, "CONNECT_TO", ConnectTo.parse),
         allow_address=_parsed(env, "ALLOW_ADDRESS", AddressRange.parse),
         deny_address=_parsed(env, "DENY_ADDRESS", AddressRange.parse),
         allow_ports=_parsed(env, "ALLOW_PORTS", PortRange.parse),
-        drain_grace=env.duration("DRAIN_GRACE", "30s"),
-        allow_plaintext=env.flag("UNSAFE_PLAINTEXT"),
-        credentials=tls.read(env, Role.OUTBOUND),
-        log_level=env.text("LOG_LEVEL", "info"),
         warnings=(),
     )
     return replace(config, warnings=tuple(env.unknown()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 from contextlib import AsyncExitStack
 
 from services.outbound.client import GuardedClient
@@ -14,13 +13,8 @@ from sluice.mesh.env import Address
 from sluice.mesh.pair import OUTBOUND_FETCH
 from sluice.mesh.roles import Role
 from sluice.mesh.served import Served
-from sluice.mesh.server import GrpcServer
 from sluice.registry.client import RegistryClient
 from sluice.registry.source import MAX_MESSAGE
-
-DESCRIPTORS = 65536
-"""Descriptors that the process may have, where the machine lets it. The usual 1024 are fewer than
-the connections that it may have."""
 
 
 class OutboundService:
@@ -33,15 +27,14 @@ class OutboundService:
     async def start(self) -> Address:
         """Start serving. Returns the gRPC address."""
         config, running = self._config, self._running
-        _allow_descriptors()
         channel = dial(
-            config.registry, Role.DISPATCHER, config.credentials, max_message=MAX_MESSAGE
+            config.registry, Role.DISPATCHER, config.mesh.credentials, max_message=MAX_MESSAGE
         )
         running.push_async_callback(channel.close)
         registry = RegistryClient(channel)
         running.push_async_callback(registry.aclose)
         # The mesh's own ports stay closed to Workers, whatever --allow-address opens.
-        mesh = config.grpc_listen, config.registry, config.userworker
+        mesh = config.mesh.listen, config.registry, config.userworker
         guard = Guard(
             config.allow_address,
             frozenset(address.port for address in mesh),
@@ -50,28 +43,17 @@ class OutboundService:
         )
         client = GuardedClient(config.client, guard, config.connect_to)
         running.push_async_callback(client.aclose)
-        subrequests = Subrequests(config.runner, config.limits, registry, client)
+        subrequests = Subrequests(config.runner, registry, client)
         running.push_async_callback(subrequests.runner.aclose)
         await subrequests.runner.try_sandbox()
         subrequests.runner.begin()
-        server = GrpcServer(
-            config.grpc_listen,
-            allow_plaintext=config.allow_plaintext,
-            credentials=config.credentials,
-        )
+        server = config.mesh.server()
         server.say(*config.runner.runtime.posture.health_names)
         server.add(OUTBOUND_FETCH.service, Served(OUTBOUND_FETCH, subrequests.fetch).add_to)
         address = await server.start()
-        running.push_async_callback(server.stop, config.drain_grace)
+        running.push_async_callback(server.stop, config.mesh.drain_grace)
         return address
 
     async def stop(self) -> None:
         """Drain: accept no more, let what is in flight finish within the grace, then all else."""
         await self._running.aclose()
-
-
-def _allow_descriptors() -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
-    if soft != resource.RLIM_INFINITY and soft < most:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

@@ -12,7 +12,7 @@ from services.outbound.egress_log import FETCH, SUBREQUEST, EgressLine, without_
 from services.outbound.policy import Result
 from sluice.http1.server import Exchange
 from sluice.isolate import control
-from sluice.isolate.invocation import Invocation, Limits
+from sluice.isolate.invocation import Invocation
 from sluice.isolate.program import direct_program
 from sluice.isolate.runner import Runner, RunnerConfig
 from sluice.mesh import attributes, tracing
@@ -32,10 +32,8 @@ _PORTS = {"http": 80, "https": 443}
 class Subrequests:
     """Serves subrequests. Only the guarded client reaches the internet."""
 
-    def __init__(
-        self, config: RunnerConfig, limits: Limits, registry: BundleSource, client: GuardedClient
-    ) -> None:
-        self._limits = limits
+    def __init__(self, config: RunnerConfig, registry: BundleSource, client: GuardedClient) -> None:
+        self._limits = config.limits
         self._registry = registry
         self._client = client
         self.runner = Runner(

@@ -13,7 +13,6 @@ from sluice.mesh.env import Address
 from sluice.mesh.pair import INVOKE, OUTBOUND_FETCH
 from sluice.mesh.roles import Role
 from sluice.mesh.served import Served
-from sluice.mesh.server import GrpcServer
 from sluice.registry.client import RegistryClient
 from sluice.registry.source import MAX_MESSAGE
 
@@ -29,32 +28,24 @@ class UserWorkerService:
         """Start serving. Returns the gRPC address."""
         config, running = self._config, self._running
         registry_channel = dial(
-            config.registry, Role.DISPATCHER, config.credentials, max_message=MAX_MESSAGE
+            config.registry, Role.DISPATCHER, config.mesh.credentials, max_message=MAX_MESSAGE
         )
         running.push_async_callback(registry_channel.close)
-        outbound_channel = dial(config.outbound, Role.OUTBOUND, config.credentials)
+        outbound_channel = dial(config.outbound, Role.OUTBOUND, config.mesh.credentials)
         running.push_async_callback(outbound_channel.close)
         registry = RegistryClient(registry_channel)
         running.push_async_callback(registry.aclose)
-        workers = UserWorkers(
-            config.runner,
-            config.limits,
-            registry,
-            Caller(OUTBOUND_FETCH, outbound_channel, "outbound"),
-        )
+        outbound = Caller(OUTBOUND_FETCH, outbound_channel, "outbound")
+        workers = UserWorkers(config.runner, registry, outbound)
         running.push_async_callback(workers.runner.aclose)
         await workers.runner.try_sandbox()
         workers.runner.begin()
-        server = GrpcServer(
-            config.grpc_listen,
-            allow_plaintext=config.allow_plaintext,
-            credentials=config.credentials,
-        )
+        server = config.mesh.server()
         invoke = Served(INVOKE, workers.invoke)
         server.say(*config.runner.runtime.posture.health_names)
         server.add(INVOKE.service, invoke.add_to, Tail(workers.runner.output).add_to)
         address = await server.start()
-        running.push_async_callback(server.stop, config.drain_grace)
+        running.push_async_callback(server.stop, config.mesh.drain_grace)
         return address
 
     async def stop(self) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from sluice.http1.server import Exchange
 from sluice.isolate import control
-from sluice.isolate.invocation import Invocation, Limits
+from sluice.isolate.invocation import Invocation
 from sluice.isolate.program import user_program
 from sluice.isolate.runner import Runner, RunnerConfig
 from sluice.mesh import attributes, tracing
@@ -25,11 +25,10 @@ class UserWorkers:
     def __init__(
         self,
         config: RunnerConfig,
-        limits: Limits,
         registry: BundleSource,
         outbound: Caller,
     ) -> None:
-        self._limits = limits
+        self._limits = config.limits
         self._registry = registry
         self._outbound = outbound
         self.runner = Runner(config, registry.bundle, user_program, self._subrequest)

@@ -12,7 +12,7 @@ from sluice.isolate.capacity import Capacity
 from sluice.isolate.console import Console
 from sluice.isolate.egress import Egress, OnSubrequest
 from sluice.isolate.folder import sweep
-from sluice.isolate.invocation import Invocation
+from sluice.isolate.invocation import Invocation, Limits
 from sluice.isolate.isolate import Isolate
 from sluice.isolate.launchers import Launchers
 from sluice.isolate.output import Output
@@ -41,6 +41,8 @@ class RunnerConfig:
     """Seconds that an invocation may take until its response begins."""
     max_message: int = MAX_MESSAGE
     """Most bytes of one WebSocket message."""
+    limits: Limits = field(default_factory=Limits)
+    """Of an invocation for which nothing else names any."""
     capacity: Capacity = field(default_factory=Capacity)
 
 

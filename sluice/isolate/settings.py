@@ -55,6 +55,10 @@ def runner_config(env: Environment, variables: Mapping[str, str]) -> RunnerConfi
         pool,
         wall_time=env.duration("WALL_TIME", "60s"),
         max_message=_max_message(env),
+        limits=Limits(
+            cpu=env.duration("CPU_LIMIT", "30s"),
+            subrequests=env.integer("SUBREQUEST_LIMIT", 10_000),
+        ),
         capacity=_capacity(env),
     )
 
@@ -96,11 +100,3 @@ def _max_message(env: Environment) -> int:
             f"SLUICE_WEBSOCKET_MESSAGE_LIMIT: not between 1B and {_LARGEST_MESSAGE // 2**20}MiB"
         )
     return size
-
-
-def limits(env: Environment) -> Limits:
-    """Read the limits of an invocation for which nothing else names any."""
-    return Limits(
-        cpu=env.duration("CPU_LIMIT", "30s"),
-        subrequests=env.integer("SUBREQUEST_LIMIT", 10_000),
-    )

@@ -16,6 +16,7 @@ import uvloop
 from sluice.mesh import logs, tracing
 from sluice.mesh.env import ConfigError
 from sluice.mesh.server import run_until_signalled
+from sluice.mesh.settings import MeshConfig
 
 _DESCRIPTORS = 65_536
 
@@ -26,8 +27,8 @@ class Config(Protocol):
     """The settings that every service has."""
 
     @property
-    def log_level(self) -> str:
-        """One of `debug`, `info`, `warning`, `error`."""
+    def mesh(self) -> MeshConfig:
+        """How it is a service of the mesh."""
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -52,7 +53,7 @@ def main(name: str, read: Callable[[], C], service_of: Callable[[C], Service]) -
     try:
         logs.configure(name, "info")
         config = read()
-        logs.configure(name, config.log_level)
+        logs.configure(name, config.mesh.log_level)
         tracing.configure(name)
         for warning in config.warnings:
             _log.warning("%s", warning)
