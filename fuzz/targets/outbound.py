@@ -102,6 +102,8 @@ def _pattern(data: bytes) -> None:
         pattern = Pattern.parse(written)
     except ValueError:
         return
+    if not re.fullmatch(r"[\x21-\x7e]*", name):
+        return  # no URL has such a host
     host = Host.parse(name)
     if pattern.network is None:
         expression = ".*".join(map(re.escape, pattern.parts))
