@@ -17,7 +17,7 @@ from sluice.wire import params
 from sluice.wire.errors import Reason, SluiceError
 
 _MAX_UINT32 = 2**32 - 1
-_LIMITS = {"cpuMs": "cpu_ms", "subRequests": "subrequests"}
+_LIMITS = {"cpuMs": ("cpu_ms", 1), "subRequests": ("subrequests", 0)}  # field, and the least
 _MAX_WARNED = 1000
 
 T = TypeVar("T")
@@ -77,11 +77,14 @@ def limits(chosen: dict[str, Any]) -> worker_pb2.Limits:
             raise SluiceError(
                 Reason.INVALID_PARAMS, f"limits.{name}: no such limit (cpuMs, subRequests)"
             )
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MAX_UINT32:
+        field, least = _LIMITS[name]
+        is_number = isinstance(value, int) and not isinstance(value, bool)
+        if not (is_number and least <= value <= _MAX_UINT32):
             raise SluiceError(
-                Reason.INVALID_PARAMS, f"limits.{name}: {value!r} is not a whole number"
+                Reason.INVALID_PARAMS,
+                f"limits.{name}: {value!r} is not a whole number from {least}",
             )
-        setattr(result, _LIMITS[name], value)
+        setattr(result, field, value)
     return result
 
 

@@ -67,7 +67,7 @@ class ClientConfig:
     max_connections_per_host: int = 250
     max_websockets: int = 1000
     """Each has a connection of its own, apart from the limits above."""
-    max_websockets_per_worker: int = 100
+    max_websockets_per_worker: int = 250
     max_lookups: int = 128
     """Each has a thread."""
     max_lookups_per_worker: int = 16

@@ -67,7 +67,7 @@ def _client(env: Environment, variables: Mapping[str, str], runner: RunnerConfig
         max_connections_per_worker=env.integer("MAX_CONNECTIONS_PER_WORKER", 100, least=1),
         max_connections_per_host=env.integer("MAX_CONNECTIONS_PER_HOST", 250, least=1),
         max_websockets=env.integer("MAX_WEBSOCKETS", 1000, least=1),
-        max_websockets_per_worker=env.integer("MAX_WEBSOCKETS_PER_WORKER", 100, least=1),
+        max_websockets_per_worker=env.integer("MAX_WEBSOCKETS_PER_WORKER", 250, least=1),
         max_lookups=env.integer("MAX_LOOKUPS", 128, least=1),
         max_lookups_per_worker=env.integer("MAX_LOOKUPS_PER_WORKER", 16, least=1),
         max_message=runner.max_message,

@@ -18,6 +18,8 @@ from sluice.wire import params
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request, Response
 
+_MAX_RPC_METHOD = 1024
+
 
 class UserWorkers:
     """Runs user Workers. Each subrequest goes to `outbound`, with what its invocation was given."""
@@ -42,6 +44,12 @@ class UserWorkers:
             raise SluiceError(Reason.INVALID_REQUEST, "invocation.worker.name: not set")
         params.check(chosen.outbound.params, name="invocation.outbound.params")
         params.check(chosen.props, name="invocation.props")
+        if chosen.limits.HasField("cpu_ms") and not chosen.limits.cpu_ms:
+            raise SluiceError(Reason.INVALID_REQUEST, "invocation.limits.cpu_ms: less than 1")
+        if len(chosen.rpc_method) > _MAX_RPC_METHOD:
+            raise SluiceError(
+                Reason.INVALID_REQUEST, f"invocation.rpc_method: over {_MAX_RPC_METHOD} characters"
+            )
         if not worker.digest:
             worker.digest = await self._registry.resolve(worker.dispatch_namespace, worker.name)
         bundle = await self._registry.bundle(worker.digest)

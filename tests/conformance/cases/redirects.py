@@ -26,7 +26,7 @@ _LOCATIONS = [
     ("", "an empty one"),
     ("/a b", "with a space"),
     ("/caf%C3%A9#part", "with a fragment"),
-    ("http://u:p@127.0.0.1:1/", "with userinfo, to where nobody listens"),
+    ("http://u:p@127.0.0.1:2/", "with userinfo, to where nobody listens"),
     ("ftp://example.com/", "to another scheme"),
     ("http://[bad/", "no URL"),
 ]

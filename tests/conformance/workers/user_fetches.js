@@ -83,7 +83,7 @@ export const f_bad_url = () => told(fetch("not a url"));
 export const f_bad_scheme = () => told(fetch("ftp://example.com/"));
 export const f_get_body = ({ env }) => told(fetch(env.ORIGIN, { method: "GET", body: "x" }));
 export const f_data = () => told(fetch("data:text/plain;base64,aGk="));
-export const f_refused = () => told(fetch("http://127.0.0.1:1/"));
+export const f_refused = () => told(fetch("http://127.0.0.1:2/"));
 export const f_twice = async ({ env }) => {
   const one = fetch(`${env.ORIGIN}/one`).then((response) => response.text());
   const two = fetch(`${env.ORIGIN}/two`).then((response) => response.text());
