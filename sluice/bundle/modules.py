@@ -22,6 +22,7 @@ from sluice.pb.worker_pb2 import Module
 
 BUILD_FIRST = "build first (wrangler deploy --dry-run --outdir dist) and set main to the output"
 
+_OWN_FOLDER = "a Worker in one file has no other; make it a folder with a main.py"
 _RUNTIME = ("node:", "cloudflare:", "workerd:")
 _NODE_NAMES = """
     assert async_hooks buffer child_process cluster console constants crypto dgram
@@ -111,13 +112,11 @@ class _Files:
 
     def check_python(self) -> None:
         """Refuse a file of the Worker's own that cannot be read, or imports what is not there."""
-        bundled = set()
-        for module in self.modules():
-            name = module.name.removeprefix(f"{_VENDORED}/").partition("/")[0]
-            bundled.add(name.removesuffix(".py"))
+        bundled = self._importable()
+        remedy = _OWN_FOLDER if self._is_one_file() else python.VENDOR
         for path, (kind, content) in self._found.items():
             if kind == Module.KIND_PYTHON and not path.is_relative_to(self._vendored):
-                problem = python.first_problem(content, bundled)
+                problem = python.first_problem(content, bundled, remedy)
                 if problem:
                     raise ConfigError(f"{self._shown(path)}:{problem.line}: {problem.what}")
 
@@ -132,6 +131,19 @@ class _Files:
             return path.relative_to(self._vendored.parent).as_posix()
         own = [found.parent for found in self._found if not found.is_relative_to(self._vendored)]
         return path.relative_to(os.path.commonpath([self._base, *own])).as_posix()
+
+    def _importable(self) -> set[str]:
+        """The top-level names that a Python Worker's files are imported by."""
+        roots = (self._vendored, _normal(self._config.main.parent), self._base)
+        return {
+            path.relative_to(root).parts[0].removesuffix(".py")
+            for path in self._found
+            for root in roots
+            if path.is_relative_to(root)
+        }
+
+    def _is_one_file(self) -> bool:
+        return not self._config.find_additional_modules and self._config.path == self._config.main
 
     def _script_kind(self, main: Path) -> Module.Kind:
         """ES module or service worker, by what wrangler goes by: whether there is an export."""

@@ -15,6 +15,9 @@ from typing import NamedTuple
 PROVIDED = frozenset({"workers", "aiohttp", "multidict", "yarl"})
 """What the isolate has besides the standard library."""
 
+VENDOR = "put the package into python_modules/ (pywrangler sync, or pip install --target)"
+"""How a package gets into the bundle."""
+
 _PYODIDE = frozenset({"js", "pyodide", "pyodide_js", "_pyodide", "micropip"})
 
 
@@ -25,8 +28,11 @@ class Problem(NamedTuple):
     what: str
 
 
-def first_problem(source: bytes, bundled: Container[str]) -> Problem | None:
-    """The first problem of a file, or None. `bundled` are the top-level names in the bundle."""
+def first_problem(source: bytes, bundled: Container[str], remedy: str = VENDOR) -> Problem | None:
+    """The first problem of a file, or None. `bundled` are the top-level names in the bundle.
+
+    `remedy` is what to do about a name that is not among them.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a SyntaxWarning is none of the deploy's business
@@ -36,7 +42,7 @@ def first_problem(source: bytes, bundled: Container[str]) -> Problem | None:
     except (ValueError, RecursionError, MemoryError) as error:
         return Problem(1, f"not Python: {str(error) or 'nested too deeply'}")
     for line, name in _needed(tree):
-        if problem := _import_problem(name, bundled):
+        if problem := _import_problem(name, bundled, remedy):
             return Problem(line, problem)
     return None
 
@@ -51,9 +57,9 @@ def _needed(tree: ast.Module) -> Iterator[tuple[int, str]]:
                 yield statement.lineno, module.partition(".")[0]
 
 
-def _import_problem(name: str, bundled: Container[str]) -> str | None:
+def _import_problem(name: str, bundled: Container[str], remedy: str) -> str | None:
     if name in sys.stdlib_module_names or name in PROVIDED or name in bundled:
         return None
     if name in _PYODIDE:
         return f"imports {name!r}, which is Pyodide's: Workers run on CPython here, without it"
-    return f"imports {name!r}, which is not in the bundle: put the package into python_modules/"
+    return f"imports {name!r}, which is not in the bundle: {remedy}"

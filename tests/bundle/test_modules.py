@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -159,6 +160,23 @@ def test_vendored_packages_keep_their_name_wherever_main_is(tree: Tree) -> None:
         "python_modules/idna/__init__.py": "PYTHON",
         "python_modules/idna/py.typed": "DATA",
     }
+
+
+def test_python_imports_from_the_folder_of_main_and_from_base_dir(tree: Tree) -> None:
+    """With a `base_dir` above `main`, what is beside either is found by its own name."""
+    folder = tree(
+        {"src/main.py": "import beside, src.beside, above", "src/beside.py": "", "above.py": ""}
+    )
+    config = _config(folder, "src/main.py", find_additional_modules=True, base_dir=folder)
+    assert list(_kinds(collect(config))) == ["above.py", "src/beside.py", "src/main.py"]
+
+
+def test_a_python_worker_in_one_file_has_no_other(tree: Tree) -> None:
+    """What is beside it is another Worker's, and the error says what to do."""
+    folder = tree({"acme.py": "import shared", "shared.py": ""})
+    config = replace(_config(folder, "acme.py"), path=folder / "acme.py")
+    with pytest.raises(ConfigError, match=r"acme.py:1: imports 'shared'.* make it a folder"):
+        collect(config)
 
 
 def test_a_service_worker_is_a_script_alone(tree: Tree) -> None:
