@@ -16,10 +16,13 @@ import pytest_asyncio
 from sluice.isolate.pool import PoolConfig
 from sluice.isolate.program import direct_program, user_program
 from sluice.isolate.runner import Runner, RunnerConfig
-from sluice.isolate.sandbox.machine import best
+from sluice.isolate.sandbox.machine import best, survey
+from sluice.isolate.sandbox.posture import Kind, Posture, choose
 from sluice.isolate.workerd import Runtime, find_workerd
+from sluice.mesh.env import ConfigError
 from tests.e2e.mesh import Mesh, dispatch_bundle, running
 from tests.e2e.origin import Origin
+from tests.hostile.puppet import Puppet
 from tests.isolate.workers import Workers
 
 OUTBOUND = """export default { async fetch(request, env) {
@@ -43,12 +46,14 @@ def run_folder() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _runner(folder: Path, *, trusted: bool) -> AsyncIterator[Workers]:
+async def _runner(
+    folder: Path, *, trusted: bool, posture: Posture | None = None
+) -> AsyncIterator[Workers]:
     executable = find_workerd({})
     workers = Workers()
     workers.runner = Runner(
         RunnerConfig(
-            Runtime(executable, folder, best(executable, folder)),
+            Runtime(executable, folder, posture or best(executable, folder)),
             PoolConfig(max_isolates=8),
             wall_time=15,
         ),
@@ -73,6 +78,31 @@ async def trusted_runner(run_folder: Path) -> AsyncIterator[Workers]:
     """A runner of the operator's own Workers."""
     async for workers in _runner(run_folder, trusted=True):
         yield workers
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session", params=["auto", "landlock"])
+async def shared_puppet(request: pytest.FixtureRequest, run_folder: Path) -> AsyncIterator[Puppet]:
+    """The attacker in each posture of Python: with namespaces of its own, and without."""
+    try:
+        machine = survey(find_workerd({}), run_folder)
+        posture = choose(request.param, unsafe=False, machine=machine)
+    except ConfigError as error:
+        pytest.skip(str(error))
+    has_own_root = posture.kind is Kind.BUBBLEWRAP
+    if request.param == "auto" and not has_own_root:
+        pytest.skip("this machine has no namespaces")
+    folder = run_folder / request.param
+    folder.mkdir()
+    async for workers in _runner(folder, trusted=False, posture=posture):
+        yield Puppet(workers, folder, has_own_root)
+
+
+@pytest.fixture
+def puppet(shared_puppet: Puppet) -> Puppet:
+    """The attacker. What it asks for is answered with whose it is."""
+    shared_puppet.workers.answer = None
+    shared_puppet.workers.subrequests.clear()
+    return shared_puppet
 
 
 @pytest.fixture
