@@ -55,6 +55,23 @@ async def test_worker_may_be_config_folder_or_file(sluice: Sluice, acme: Path, p
     assert found["worker"]["name"] == Path(path).parts[0].removesuffix(".js")
 
 
+async def test_python_worker(sluice: Sluice, tmp_path: Path) -> None:
+    """A Python project comes with its packages; what cannot be imported has its file and line."""
+    (tmp_path / "acme/src").mkdir(parents=True)
+    (tmp_path / "acme/python_modules").mkdir()
+    config = CONFIG.format(more='compatibility_flags = ["python_workers"]')
+    (tmp_path / "acme/wrangler.toml").write_text(config.replace("index.js", "src/entry.py"))
+    (tmp_path / "acme/src/entry.py").write_text("import json\nimport idna\n")
+    result = await sluice("deploy", "-c", str(tmp_path / "acme"))
+    assert result.exit_code == 1
+    assert "acme/src/entry.py:2: imports 'idna', which is not in the bundle" in result.stderr
+    (tmp_path / "acme/python_modules/idna.py").touch()
+    result = await sluice("deploy", "-c", str(tmp_path / "acme"))
+    assert result.exit_code == 0, result.output
+    modules = [line.split()[1] for line in result.stdout.splitlines() if line[:6] == "module"]
+    assert modules == ["entry.py", "python_modules/idna.py"]
+
+
 async def test_development_secrets_stay_here(
     sluice: Sluice, registry: Registry, acme: Path
 ) -> None:

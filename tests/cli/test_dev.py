@@ -35,6 +35,22 @@ export default {
 };
 """
 HELLO = 'export default { fetch() { console.log("asked"); return new Response("%s"); } };'
+PYTHON_TOML = """
+name = "shop"
+main = "src/entry.py"
+compatibility_date = "2026-11-01"
+compatibility_flags = ["python_workers"]
+"""
+PYTHON = """
+import logging
+import prices, vendored
+from workers import Response
+
+async def on_fetch(request, env, ctx):
+    print("asked")
+    logging.warning("asked again")
+    return Response(f"{prices.TODAY} {vendored.CURRENCY}")
+"""
 COMMAND = [sys.executable, "-c", "from sluice.cli.main import main; main()", "dev"]
 
 
@@ -188,6 +204,45 @@ async def test_life(platform: Path, environment: dict[str, str], temporary: Path
         assert await dev.stopped() == 0
         await ended(everything)
         assert list(temporary.glob("sluice-dev-*")) == []
+
+
+async def test_python_customer(platform: Path, environment: dict[str, str]) -> None:
+    """A project as pywrangler makes it: output, modules that change, and faults with their place."""
+    shop = platform / "customers/shop"
+    (shop / "src").mkdir(parents=True)
+    (shop / "python_modules/vendored").mkdir(parents=True)
+    (shop / "wrangler.toml").write_text(PYTHON_TOML)
+    (shop / "pyproject.toml").write_text('[project]\nname = "shop"\n')
+    (shop / "src/entry.py").write_text(PYTHON)
+    (shop / "src/prices.py").write_text("TODAY = 7\n")
+    (shop / "python_modules/vendored/__init__.py").write_text("CURRENCY = 'crowns'\n")
+    (shop / "python_modules/pyvenv.cfg").touch()
+    async with running(platform, environment) as dev:
+        assert await dev.get("shop.example.com") == (200, "7 crowns")
+        await dev.line(r"^\d\d:\d\d:\d\d production/shop \| asked$")
+        await dev.line(r" production/shop \| WARNING:root:asked again$")
+
+        for file, text in (
+            ("src/prices.py", "TODAY = 8"),
+            ("python_modules/vendored/__init__.py", "CURRENCY = 'pounds'"),
+        ):
+            (shop / file).write_text(text)
+            seen = len(dev.lines)
+            await dev.line("^redeployed production/shop ", seen)
+        assert await dev.get("shop.example.com") == (200, "8 pounds")
+
+        (shop / "src/prices.py").write_text("\nTODAY = (9\n")
+        await dev.line(r"^error: shop/src/prices.py:2: SyntaxError: '\(' was never closed$")
+        assert await dev.get("shop.example.com") == (200, "8 pounds")
+
+        seen = len(dev.lines)
+        (shop / "src/prices.py").write_text("\nTODAY = 1 / 0\n")
+        await dev.line("^redeployed production/shop ", seen)
+        assert (await dev.get("shop.example.com"))[0] == 500
+        await dev.line(r' production/shop \|   File "prices.py", line 2, in <module>$')
+        await dev.line(r" production/shop \| ZeroDivisionError: division by zero$")
+        dev.process.send_signal(signal.SIGINT)
+        assert await dev.stopped() == 0
 
 
 async def test_stop_while_it_starts(
