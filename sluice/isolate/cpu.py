@@ -25,6 +25,8 @@ class CpuMeter:
     def __init__(self) -> None:
         self.background = 0.0
         """Seconds used while no request was in flight."""
+        self.spent = 0.0
+        """Seconds that the last call of `charge` found."""
         self.greedy = False
         """Whether an invocation has kept the process busy for long. It stays so."""
         self._seen = 0.0
@@ -42,6 +44,7 @@ class CpuMeter:
         its limit gets its fate.
         """
         spent, self._seen = used - self._seen, max(used, self._seen)
+        self.spent = spent
         self._over_fair = max(0.0, self._over_fair + spent - _FAIR)
         if spent <= 0:
             return False

@@ -34,6 +34,7 @@ _LAST_LINES = 20
 # What tcmalloc, and CPython, print before they end the process.
 _NO_MEMORY = ("Unable to allocate ", "MemoryError")
 _DEATH_WAIT = 0.25
+_MAX_THREADS = 512
 
 OnSubrequest = Callable[["Isolate", Exchange], Awaitable[Response]]
 
@@ -154,6 +155,17 @@ class Isolate:
         elif self.cpu.greedy and not self.stands_back:
             self.stands_back = True
             self._process.stand_back()
+        elif self.cpu.spent > 0 and self._process.threads() > _MAX_THREADS:
+            self._end_for_threads()
+
+    def _end_for_threads(self) -> None:
+        """Kill it. RLIMIT_NPROC is no limit for it: it counts a uid's, and none of root's."""
+        for invocation in self.in_flight.values():
+            invocation.fate = SluiceError(
+                Reason.EXCEEDED_MEMORY, f"the Worker has more than {_MAX_THREADS} threads"
+            )
+        self.usable = False
+        self._process.kill()
 
     def resident_bytes(self) -> int:
         """Memory that the process holds."""

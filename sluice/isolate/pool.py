@@ -16,6 +16,7 @@ from sluice.wire.places import Bounds, Places
 _TICK = 0.05
 _SLOW_EVERY = 20
 _BOOT = 0.25
+_RETIRED = 3
 
 _log = logging.getLogger(__name__)
 
@@ -175,8 +176,15 @@ class Pool:
         )
 
     def _retire(self, isolate: Isolate) -> None:
-        """Send it no more requests. It is ended when it has none."""
+        """Send it no more requests. It is ended when it has none, or has had successors enough.
+
+        Otherwise a Worker that breaks its limits again and again, and holds a request open in each
+        process, would have as many processes as it has requests.
+        """
         del self._isolates[isolate.version]
+        before = [other for other in self._retired if other.version == isolate.version]
+        if len(before) >= _RETIRED:
+            self._remove(min(before, key=lambda other: other.last_used))
         self._retired.add(isolate)
 
 

@@ -72,6 +72,14 @@ class ChildProcess:
             return 0
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
+    def threads(self) -> int:
+        """How many threads it has, by proc_pid_stat(5); 0 once it is gone."""
+        try:
+            stat = Path(f"/proc/{self.pid}/stat").read_text(errors="replace")
+        except OSError:
+            return 0
+        return int(stat.rpartition(")")[2].split()[17])  # before it is its name, of its own choice
+
     def stand_back(self) -> None:
         """Let it run only where nobody else wants the core. There is no way back.
 

@@ -126,12 +126,14 @@ class Runner(Generic[Detail]):
                 control.raise_thrown(error)
             await bound_response(response, self._config.capacity.response_body)
         except TimeoutError as error:
+            isolate.usable = False  # it may be blocked, and every request behind this one with it
             isolate.end(invocation)
             raise SluiceError(
                 Reason.EXCEEDED_WALL_TIME, f"no response within {self._config.wall_time:g} s"
             ) from error
         except SluiceError as error:
-            if error.reason is Reason.EXCEEDED_MEMORY:
+            # A process that died, it seems, may have closed its sockets and live on.
+            if error.reason in (Reason.EXCEEDED_MEMORY, Reason.ISOLATE_DIED):
                 isolate.usable = False
             isolate.end(invocation)
             raise await isolate.explain(invocation, error) from error
