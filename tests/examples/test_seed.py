@@ -7,7 +7,18 @@ from pathlib import Path
 import pytest
 
 SEED = Path(__file__).parent / "seed"
-QUICKSTART = Path(__file__).parents[2] / "examples" / "quickstart"
+EXAMPLES = Path(__file__).parents[2] / "examples"
+QUICKSTART = EXAMPLES / "quickstart"
+
+SHOWN = [
+    "quickstart/dispatch/index.js",
+    "python/dispatch/main.py",
+    "quickstart/outbound/index.js",
+    "python/outbound/main.py",
+    "quickstart/customers/api/index.js",
+    "python/customers/api.py",
+]
+"""The Workers that documentation has side by side, in its order."""
 
 
 def without_space(path: Path) -> str:
@@ -26,3 +37,11 @@ def test_binding_is_the_seeds() -> None:
     seed = without_space(SEED / "wrangler.txt")
     named = seed.replace("<NAMESPACE_NAME>", "production").replace("<SERVICE_NAME>", "outbound")
     assert without_space(QUICKSTART / "dispatch" / "wrangler.toml").endswith(named)
+
+
+def test_documentation_shows_these_workers() -> None:
+    """Side by side in the documentation are the examples' very files, in this order."""
+    page = (EXAMPLES.parent / "docs" / "python-workers.md").read_text()
+    places = [page.find((EXAMPLES / file).read_text()) for file in SHOWN]
+    assert -1 not in places
+    assert places == sorted(places)
