@@ -72,7 +72,7 @@ class _Files:
         where = f"{shown(self._config.path)}: main"
         if main.suffix in _NEEDS_BUILD:
             raise ConfigError(f"{where}: {main.name} is not JavaScript; {BUILD_FIRST}")
-        if not main.is_file():
+        if not _is_file(main):
             raise ConfigError(f"{where}: there is no file {self._shown(main)}")
         if main.suffix == ".py":
             kind = Module.KIND_PYTHON
@@ -178,7 +178,7 @@ class _Files:
             # The runtime resolves a leading slash at the folder that names the modules.
             folder = self._base if specifier.startswith("/") else path.parent
             target = _normal(folder / specifier.lstrip("/"))
-            if target.is_file():
+            if _is_file(target):
                 yield target
             elif not imported.optional:
                 self._refuse(imported, target, path)
@@ -188,7 +188,7 @@ class _Files:
         where = f"{self._shown(path)}:{imported.line}: imports {specifier!r}"
         if specifier.startswith((".", "/")):
             for suffix in (".js", ".mjs", "/index.js"):
-                if Path(f"{target}{suffix}").is_file():
+                if _is_file(Path(f"{target}{suffix}")):
                     raise ConfigError(f"{where}; write {specifier + suffix!r}")
             raise ConfigError(f"{where}, and there is no such file")
         if specifier.split("/")[0] not in _NODE:
@@ -228,3 +228,11 @@ def _files_below(root: Path) -> Iterator[Path]:
 
 def _normal(path: Path) -> Path:
     return Path(os.path.normpath(path))
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file. None has a name that is too long for one."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False

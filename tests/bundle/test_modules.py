@@ -279,6 +279,16 @@ def test_what_cannot_be_a_module_is_an_error_that_names_the_file(
     assert message in str(raised.value)
 
 
+@pytest.mark.parametrize("name", ["./" + "x" * 300 + ".js", "./" + "x/" * 3000 + "y.js"])
+def test_a_name_that_no_file_can_have(tree: Tree, name: str) -> None:
+    """An import of one is an error like any other, and so is such a `main`."""
+    folder = tree({"index.js": f"import {name!r}; export default {{}}"})
+    with pytest.raises(ConfigError, match="there is no such file"):
+        collect(_config(folder))
+    with pytest.raises(ConfigError, match="there is no file"):
+        collect(_config(folder, main=name))
+
+
 def test_a_link_does_not_lead_out_of_the_folder(tree: Tree) -> None:
     """A customer's folder cannot take in a file of somebody else's by a symbolic link."""
     folder = tree({"index.js": MAIN, "../secret.txt": "x"})
