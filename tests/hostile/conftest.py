@@ -97,6 +97,23 @@ async def shared_puppet(request: pytest.FixtureRequest, run_folder: Path) -> Asy
         yield Puppet(workers, folder, has_own_root)
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def shared_solo(run_folder: Path) -> AsyncIterator[Puppet]:
+    """The attacker in the best posture."""
+    folder = run_folder / "solo"
+    folder.mkdir()
+    async for workers in _runner(folder, trusted=False):
+        yield Puppet(workers, folder, has_own_root=True)
+
+
+@pytest.fixture
+def solo(shared_solo: Puppet) -> Puppet:
+    """The attacker where the posture makes no difference."""
+    shared_solo.workers.answer = None
+    shared_solo.workers.subrequests.clear()
+    return shared_solo
+
+
 @pytest.fixture
 def puppet(shared_puppet: Puppet) -> Puppet:
     """The attacker. What it asks for is answered with whose it is."""
