@@ -15,7 +15,7 @@ ATHERIS := $(VENV)/.atheris
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup protos lint types test demo dev bench fairness soak fuzz compose-test
+.PHONY: help setup protos lint types test demo dev bench languages fairness soak fuzz compose-test
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -46,6 +46,9 @@ dev: setup ## Run the quickstart under `sluice dev`: make dev ARGS="--port 8080"
 
 bench: setup ## Measure the quickstart's chain beside the same Workers in plain workerd
 	$(BIN)/python -m bench $(ARGS)
+
+languages: setup ## Measure isolates of Python Workers beside those of JavaScript Workers
+	$(BIN)/python -m bench.languages $(ARGS)
 
 fairness: setup ## Measure ten customers beside two that take all they get, and how those recover
 	$(BIN)/python -m bench.fairness $(ARGS)
