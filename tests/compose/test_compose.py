@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 REACH = (Path(__file__).parent / "reach.py").read_text()
+WORKERS = Path(__file__).parent / "workers"
 SERVICES = ("dispatcher", "userworker", "outbound")
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(900)]  # the first one builds the image
@@ -63,6 +64,25 @@ def serves(mesh: Any) -> Any:
 def test_a_request_goes_through_all_three_services(mesh: Any) -> None:
     """The origin sees the header that the Outbound Worker made from the dispatch Worker's param."""
     serves(mesh)
+
+
+def test_python_workers_in_every_role(mesh: Any) -> None:
+    """The containers run Python Workers as well, which get at nothing of their service."""
+    mesh.sluice("deploy", "-c", str(WORKERS / "python/shop.py"), "--namespace", "production")
+    for role in ("dispatch", "outbound"):
+        mesh.sluice("deploy", "-c", str(WORKERS / "python" / role))
+    try:
+        status, body = mesh.get("/shop/hello")
+        assert status == 200, body
+        seen = json.loads(body)
+        assert (seen["path"], seen["headers"]["x-customer"]) == ("/from-shop", "shop")
+        status, body = mesh.get("/shop/attempts")
+        assert status == 200, body
+        assert set(json.loads(body).values()) == {False}
+        serves(mesh)  # acme, in JavaScript, through the same two
+    finally:
+        for role in ("dispatch", "outbound"):
+            mesh.sluice("deploy", "-c", str(WORKERS / role))
 
 
 def test_the_userworker_reaches_two_ports_and_nothing_else(mesh: Any) -> None:
