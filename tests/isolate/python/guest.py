@@ -104,13 +104,14 @@ class Guest:
         headers: list[tuple[str, str]] | None = None,
         body: bytes | Any = b"",
         token: str = "t-0",
+        websocket: bool = False,
         **said: Any,
     ) -> tuple[Response, Mapping[str, str]]:
         """Send a request, and return the head of its response."""
         fields = [(name, value.encode()) for name, value in headers or []]
         content = Whole(body) if isinstance(body, bytes) else body
         length = len(body) if isinstance(body, bytes) and body else None
-        request = Request(method, url, fields, content, length)
+        request = Request(method, url, fields, content, length, websocket)
         encoded = {f"x-sluice-{key}": control.encode(value) for key, value in said.items()}
         return await self.client.send(request, {control.TOKEN: token, **encoded})
 

@@ -205,7 +205,8 @@ RESPONSES = [
     ({"body": 3}, TypeError, "Unsupported type in Response: int"),
     ({"body": {"a": 1}}, TypeError, "Unsupported type in Response: dict"),
     ({"status_text": "a\nb"}, TypeError, "statusText"),
-    ({"web_socket": object()}, TypeError, "WebSockets"),
+    ({"status": 101}, ValueError, "range 200 to 599"),
+    ({"web_socket": object()}, ValueError, "must have status code 101"),
 ]
 
 

@@ -358,14 +358,3 @@ def on_fetch(request):
     async with asyncio.timeout(5):
         assert await guest.process.wait() == 0
     assert len(guest.subrequests) == 1
-
-
-async def test_websockets_are_refused_in_words(start: StartGuest) -> None:
-    """A Worker that asks for a WebSocket is told that there is none, not left hanging."""
-    guest = await start(
-        "from workers import fetch\nasync def on_fetch(request):\n"
-        "    return await fetch('http://o.test/', headers={'Upgrade': 'websocket'})\n"
-    )
-    reply = await guest.fetch()
-    assert reply.error is not None
-    assert "do not carry WebSockets" in reply.error["message"]

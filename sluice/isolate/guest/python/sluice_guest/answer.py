@@ -17,6 +17,10 @@ _NOT_SENT = frozenset(
         "content-length",
         "keep-alive",
         "proxy-connection",
+        "sec-websocket-accept",
+        "sec-websocket-extensions",
+        "sec-websocket-key",
+        "sec-websocket-version",
         "te",
         "trailer",
         "transfer-encoding",
@@ -59,9 +63,7 @@ async def send(
     `is_last` ends the connection with it.
     """
     answer = Answer(status=response.status, reason=response.status_text or None)
-    for name, value in response.headers.raw():
-        if name not in _NOT_SENT and not control.is_control(name):
-            answer.headers.add(name, value)
+    copy_headers(response, answer)
     content, length = _content(response)
     if http.method == "HEAD":
         length = length or _length_said(response)
@@ -80,6 +82,13 @@ async def send(
             raise ConnectionAbortedError("the response broke off") from error
     await answer.write_eof()
     return answer
+
+
+def copy_headers(response: Response, answer: Answer) -> None:
+    """Give an answer those headers of a response that are the Worker's to say."""
+    for name, value in response.headers.raw():
+        if name not in _NOT_SENT and not control.is_control(name):
+            answer.headers.add(name, value)
 
 
 def _content(response: Response) -> tuple[bytes | AsyncIterator[bytes], int | None]:

@@ -18,13 +18,17 @@ class Background:
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def add(self, awaitable: Awaitable[Any]) -> None:
-        """Run it to its end. Raises `TypeError` for what cannot be awaited."""
+    def add(self, awaitable: Awaitable[Any]) -> asyncio.Task[None]:
+        """Run it to its end, and print what it raises.
+
+        Raises `TypeError` for what cannot be awaited.
+        """
         if not hasattr(awaitable, "__await__"):
             raise TypeError(f"wait_until() takes an awaitable, not {type(awaitable).__name__}")
         task = asyncio.ensure_future(_run(awaitable))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def join(self) -> None:
         """Wait for all of it, what it adds itself included, for `AFTERLIFE` seconds at most."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import os
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
 
@@ -10,6 +12,7 @@ import aiohttp
 from yarl import URL
 
 from sluice_guest import invocation
+from sluice_guest.frames import Frames
 from sluice_guest.remote import RemoteError
 from sluice_guest.transports import aiohttp_client
 
@@ -24,6 +27,10 @@ _HOP_BY_HOP = frozenset(
         "host",
         "keep-alive",
         "proxy-connection",
+        "sec-websocket-accept",
+        "sec-websocket-extensions",
+        "sec-websocket-key",
+        "sec-websocket-version",
         "te",
         "trailer",
         "transfer-encoding",
@@ -60,6 +67,8 @@ async def send(
     body: bytes | AsyncIterator[bytes] | None,
     length: int | None,
     chosen: str | None,
+    *,
+    asks_websocket: bool = False,
 ) -> aiohttp.ClientResponse:
     """Make one subrequest of the current invocation. Returns the head of its response.
 
@@ -76,6 +85,8 @@ async def send(
     fields = [(name, value) for name, value in headers if name.lower() not in _HOP_BY_HOP]
     if length is not None:
         fields.append(("content-length", str(length)))
+    if asks_websocket:
+        fields += _handshake()
     with told_as_errors(), aiohttp_client.choosing(chosen):
         response = await _session.request(
             method,
@@ -86,6 +97,16 @@ async def send(
         )
     current.opened.add(response)
     return response
+
+
+def websocket(response: aiohttp.ClientResponse) -> Frames:
+    """The WebSocket that a response with status 101 opens."""
+    if response.connection is None or response.connection.protocol is None:
+        raise RemoteError("Error", "Network connection lost.")
+    protocol = response.connection.protocol
+    frames = Frames(protocol, is_client=True, release=response.close)
+    protocol.set_parser(frames.parser, frames.queue)
+    return frames
 
 
 @contextmanager
@@ -104,6 +125,16 @@ async def chunks(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
     with told_as_errors():
         async for chunk in response.content.iter_any():
             yield chunk
+
+
+def _handshake() -> list[tuple[str, str]]:
+    """What asks for a WebSocket (RFC 6455 section 4.1)."""
+    return [
+        ("connection", "Upgrade"),
+        ("upgrade", "websocket"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", base64.b64encode(os.urandom(16)).decode()),
+    ]
 
 
 async def _pieces(content: bytes) -> AsyncIterator[bytes]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import hdrs, web
 
-from sluice_guest import answer, control, invocation, rpc, trace
+from sluice_guest import answer, control, invocation, rpc, trace, upgrade
 from sluice_guest.background import Background
 from sluice_guest.dispatch import DispatchNamespace
 from sluice_guest.invocation import Invocation
@@ -87,6 +87,8 @@ class Server:
         invocation.enter(current)
         try:
             response = await _respond(self._worker, http, Env(env), current.background)
+            if response.web_socket is not None:
+                return await upgrade.send(response, response.web_socket, http, current.background)
             return await answer.send(response, http, is_last=once)
         except RaisedError as raised:
             trace.show(raised.error)
@@ -119,7 +121,7 @@ async def _respond(
     try:
         if (method := call.get("method")) is not None:
             return await rpc.answer(worker.entrypoint(ctx, env), method, request)
-        return _checked(await worker.respond(request, env, ctx))
+        return _checked(await worker.respond(request, env, ctx), request)
     except (Exception, SystemExit) as error:
         # A body that was read cannot be sent on.
         if not ctx.fails_open or request.body_used:
@@ -143,7 +145,7 @@ def _request(http: web.BaseRequest) -> Request:
     return Request(Received(http.method, url, fields, body))
 
 
-def _checked(response: Any) -> Response:
+def _checked(response: Any, request: Request) -> Response:
     """What a handler returned, if it can be sent."""
     if not isinstance(response, Response):
         raise TypeError(f"A handler must return a Response, not {type(response).__name__}.")
@@ -153,6 +155,13 @@ def _checked(response: Any) -> Response:
         )
     if response.body_used:
         raise TypeError("Body has already been used. It can only be used once.")
+    if response.web_socket is not None:
+        if not request.asks_websocket:
+            raise TypeError(
+                "Worker tried to return WebSocket in a response to a request which did not contain "
+                'the header "Upgrade: websocket".'
+            )
+        response.web_socket.require_unused()
     return response
 
 

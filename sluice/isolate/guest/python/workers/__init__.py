@@ -18,6 +18,7 @@ from workers.headers import Headers
 from workers.request import Request
 from workers.response import Response
 from workers.subrequest import fetch
+from workers.websocket import WebSocket, WebSocketPair
 
 FetchResponse = Response
 waitUntil = wait_until  # noqa: N816 — JavaScript's name
@@ -49,6 +50,8 @@ __all__ = [
     "Headers",
     "Request",
     "Response",
+    "WebSocket",
+    "WebSocketPair",
     "WorkerEntrypoint",
     "env",
     "fetch",

@@ -69,6 +69,11 @@ class Request(Message):
         """The method: an `HTTPMethod`, which is a `str`, or a `str` that none of them is."""
         return HTTPMethod(self._method) if self._method in _KNOWN else self._method
 
+    @property
+    def asks_websocket(self) -> bool:
+        """Whether it asks to open a WebSocket."""
+        return (self.headers.get("upgrade") or "").lower() == "websocket"
+
     def clone(self) -> Request:
         """Copy the request. Each of the two bodies can be read."""
         body = self._cloned_body()

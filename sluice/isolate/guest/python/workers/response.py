@@ -11,6 +11,7 @@ from workers import url as urls
 from workers.body import Body
 from workers.headers import Headers
 from workers.message import Message, body_of
+from workers.websocket import WebSocket
 
 _NO_BODY = (101, 204, 205, 304)
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -26,6 +27,7 @@ class Received:
     body: Body | None
     url: str
     is_redirected: bool
+    web_socket: WebSocket | None = None
 
 
 class Response(Message):
@@ -43,6 +45,8 @@ class Response(Message):
 
     redirected = False
     type = "default"
+    web_socket: WebSocket | None = None
+    """The far end, where the status is 101."""
 
     def __init__(
         self,
@@ -50,26 +54,20 @@ class Response(Message):
         status: HTTPStatus | int | None = None,
         status_text: str = "",
         headers: Any = None,
-        web_socket: None = None,
+        web_socket: WebSocket | None = None,
     ) -> None:
-        if web_socket is not None:
-            raise TypeError("Python Workers do not carry WebSockets. Use a JavaScript Worker.")
         if isinstance(body, Received):
             self.status, self.status_text = body.status, body.status_text
             self.headers, self._body, self.url = body.headers, body.body, body.url
-            self.redirected = body.is_redirected
+            self.redirected, self.web_socket = body.is_redirected, body.web_socket
             return
         if isinstance(body, Response):
             if status is not None or status_text or headers is not None:
                 raise ValueError("Expected no options when constructing Response from a Response")
             status, status_text, headers = body.status, body.status_text, body.headers
-            body = body.body
-        self.status = 200 if status is None else int(status)
-        if not 200 <= self.status <= 599:
-            raise ValueError(
-                "Responses may only be constructed with status codes in the range 200 to 599, "
-                "inclusive."
-            )
+            body, web_socket = body.body, body.web_socket
+        self.status = _checked_status(200 if status is None else int(status), web_socket)
+        self.web_socket = web_socket
         if "\r" in status_text or "\n" in status_text:
             raise TypeError("Invalid statusText: it has a line break")
         self.status_text = status_text
@@ -122,7 +120,9 @@ class Response(Message):
         """Whether the status is 200 to 299."""
         return 200 <= self.status <= 299
 
-    statusText = property(lambda self: self.status_text)  # noqa: N815 — JavaScript's name
+    # JavaScript's names.
+    statusText = property(lambda self: self.status_text)  # noqa: N815
+    webSocket = property(lambda self: self.web_socket)  # noqa: N815
 
     def raise_for_status(self) -> None:
         """Raise `OSError` for a status of 400 or more."""
@@ -131,10 +131,13 @@ class Response(Message):
 
     def replace_body(self, body: Any) -> Response:
         """Copy the response, with another body."""
-        return Response(body, self.status, self.status_text, Headers(self.headers))
+        headers = Headers(self.headers)
+        return Response(body, self.status, self.status_text, headers, self.web_socket)
 
     def clone(self) -> Response:
         """Copy the response. Each of the two bodies can be read."""
+        if self.web_socket is not None:
+            raise TypeError("Cannot clone a response to a WebSocket handshake.")
         body = self._cloned_body()
         headers = Headers(self.headers)
         return Response(
@@ -157,3 +160,14 @@ class Response(Message):
         if self.url:
             parts.append(f"url={self.url!r}")
         return f"Response({', '.join(parts)})"
+
+
+def _checked_status(status: int, web_socket: WebSocket | None) -> int:
+    if web_socket is not None and status != 101:
+        raise ValueError("Responses with a WebSocket must have status code 101.")
+    if web_socket is None and not 200 <= status <= 599:
+        raise ValueError(
+            "Responses may only be constructed with status codes in the range 200 to 599, "
+            "inclusive."
+        )
+    return status

@@ -12,10 +12,11 @@ from workers.headers import Headers
 from workers.redirects import following
 from workers.request import Request
 from workers.response import Received, Response
+from workers.websocket import WebSocket
 
 MAX_REDIRECTS = 20
 
-_NO_BODY = (204, 205, 304)
+_NO_BODY = (101, 204, 205, 304)
 
 
 async def fetch(resource: Request | str, **options: Any) -> Response:
@@ -39,8 +40,6 @@ async def follow(request: Request, chosen: str | None = None) -> Response:
 
     `chosen` says which Worker of a dispatch namespace it is for.
     """
-    if (request.headers.get("upgrade") or "").lower() == "websocket":
-        raise TypeError("Python Workers do not carry WebSockets. Use a JavaScript Worker.")
     for hop in range(MAX_REDIRECTS + 1):
         body = request.body
         content = body.content if body is not None and isinstance(body.content, bytes) else None
@@ -63,6 +62,7 @@ async def _send(request: Request, chosen: str | None) -> aiohttp.ClientResponse:
         None if body is None else body.sent(),
         None if body is None else body.length,
         chosen,
+        asks_websocket=request.asks_websocket,
     )
 
 
@@ -77,7 +77,14 @@ def _response(request: Request, answer: aiohttp.ClientResponse, *, is_redirected
             coding="gzip" if coding == "gzip" else None,
         )
     fields.delete("transfer-encoding")
-    reason = answer.reason or ""
     return Response(
-        Received(answer.status, reason, fields, body, request.url, is_redirected=is_redirected)
+        Received(
+            answer.status,
+            answer.reason or "",
+            fields,
+            body,
+            request.url,
+            is_redirected=is_redirected,
+            web_socket=WebSocket(egress.websocket(answer)) if answer.status == 101 else None,
+        )
     )
