@@ -34,7 +34,7 @@ def parse(read: Callable[[bytes], Any], data: bytes, refuse: Refuse = refuse_req
 
 
 def whole_request(pair: Pair, data: bytes) -> tuple[Any, Request]:
-    """The one message of a whole request, and the request that it is.
+    """What stands beside the one message's request, and that request.
 
     Raises `INVALID_REQUEST`, or `BODY_CUT_SHORT` where the body is shorter than its head says.
     """
@@ -48,7 +48,21 @@ def whole_request(pair: Pair, data: bytes) -> tuple[Any, Request]:
     request = request_from_pb(head, Whole(message.body))
     if request.content_length is not None:
         _check_length(request.content_length - size, refuse_request)
-    return message, request
+    return opening_of(message, pair), request
+
+
+def opening_of(message: Any, pair: Pair) -> Any:
+    """What a first message says besides the request; None for a pair that has no such thing.
+
+    A copy, because it is kept for as long as an invocation: a field of a message keeps the memory
+    of all of it, the body's too.
+    """
+    if pair.opening is None:
+        return None
+    opening = getattr(message, pair.opening)
+    own = type(opening)()
+    own.CopyFrom(opening)
+    return own
 
 
 class Parts:

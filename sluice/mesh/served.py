@@ -13,7 +13,7 @@ import grpc.aio
 from sluice.mesh import attributes, errors, tracing
 from sluice.mesh.caller import TRACEPARENT
 from sluice.mesh.pair import MessageType, Pair
-from sluice.mesh.parts import Parts, refuse_request, whole_request
+from sluice.mesh.parts import Parts, opening_of, refuse_request, whole_request
 from sluice.mesh.tracing import Kind, Span
 from sluice.mesh.websocket import ServedSocket
 from sluice.mesh.writing import answer
@@ -61,8 +61,8 @@ class Served:
     async def _answer_whole(self, data: bytes, context: Any) -> Any:
         try:
             with self._span(context) as span:
-                message, request = whole_request(self._pair, data)
-                return await self._answer(message, request, context, span, None)
+                opening, request = whole_request(self._pair, data)
+                return await self._answer(opening, request, context, span, None)
         except SluiceError as error:
             await errors.abort(context, error)
 
@@ -87,7 +87,9 @@ class Served:
         else:
             body.begin(first, request.content_length)
         try:
-            last = await self._answer(first, request, context, span, parts)
+            opening = opening_of(first, self._pair)
+            del first
+            last = await self._answer(opening, request, context, span, parts)
             body.check_rest()
             return last
         finally:
@@ -99,13 +101,12 @@ class Served:
         return tracing.start(self._pair.name, Kind.SERVER, parent, self._said)
 
     async def _answer(
-        self, first: Any, request: Request, context: Any, span: Span, parts: Parts | None
+        self, opening: Any, request: Request, context: Any, span: Span, parts: Parts | None
     ) -> Any:
-        """Serve the request that `first` begins. Returns the last message of the answer.
+        """Serve `request`. Returns the last message of the answer.
 
-        `parts` read what follows `first`, where anything may.
+        `parts` read what follows the first message, where anything may.
         """
-        opening = getattr(first, self._pair.opening) if self._pair.opening else None
         try:
             response = await self._serve(opening, request, span)
         except (SluiceError, asyncio.CancelledError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -150,3 +152,19 @@ def test_what_is_no_message(data: bytes) -> None:
     with pytest.raises(SluiceError, match="not a message of this method") as raised:
         parse(OUTBOUND_FETCH.whole_request.FromString, data)
     assert raised.value.reason is Reason.INVALID_REQUEST
+
+
+def _resident() -> int:
+    """Bytes of memory that this process holds."""
+    pages = Path("/proc/self/statm").read_text().split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_what_is_kept_of_a_request_is_without_its_body() -> None:
+    """An invocation outlives its request by half a minute; the request's message does not."""
+    message = {**FIRST, "body": bytes(WHOLE)}
+    data = OUTBOUND_FETCH.whole_request(**message).SerializeToString()
+    before = _resident()
+    kept = [whole_request(OUTBOUND_FETCH, data)[0] for _ in range(400)]
+    assert kept[0].worker.name == "acme"
+    assert _resident() - before < 400 * WHOLE / 4
