@@ -43,6 +43,7 @@ class Egress(Generic[Detail]):
             raise SluiceError(
                 Reason.NOT_SUPPORTED, f"upgrade to {exchange.upgrade!r} is not carried"
             )
+        isolate.shows(invocation)
         self._count(invocation)
         bound(exchange.request, self._capacity.request_body, "request's body")
         invocation.open_subrequests += 1

@@ -8,7 +8,9 @@ from typing import Generic, TypeVar
 
 from sluice.mesh.tracing import Span
 from sluice.pb import worker_pb2
+from sluice.wire.body import Watched
 from sluice.wire.errors import SluiceError
+from sluice.wire.websocket import WatchedSocket
 
 Detail = TypeVar("Detail")
 
@@ -49,15 +51,29 @@ class Invocation(Generic[Detail]):
     id: str = field(init=False)
     """Names the invocation in logs."""
 
+    _seen: int = field(init=False, default=0)
+
     token: str = field(init=False)
     """The capability that a subrequest carries. Never logged."""
 
     subrequests: int = 0
     open_subrequests: int = 0
     cpu_used: float = 0.0
+    shown: int = 0
+    """How often something came out of it: a subrequest, the head of its response."""
+
+    flow: Watched | WatchedSocket | None = None
+    """What its response goes on with, once there is one."""
+
     fate: SluiceError | None = None
     """Why the host ended it, where it did."""
 
     def __post_init__(self) -> None:
         drawn = secrets.token_hex(32)
         self.id, self.token = drawn[:16], drawn[16:]
+
+    def has_shown(self) -> bool:
+        """Whether anything came out of it since the last call: so it has run."""
+        before = self._seen
+        self._seen = self.shown if self.flow is None else self.shown + self.flow.count
+        return self._seen != before

@@ -53,6 +53,8 @@ class Isolate:
         on_error: Callable[[SluiceError], Response],
         console: Console,
         max_message: int,
+        *,
+        is_shared: bool,
     ) -> None:
         self.version = version
         self.in_flight: dict[str, Invocation[Any]] = {}
@@ -63,12 +65,19 @@ class Isolate:
         """Whether it may be sent requests: not once it broke a limit."""
         self.cpu = CpuMeter()
         self.stands_back = False
-        """Whether it runs only where nobody else wants to: an invocation was greedy."""
+        """Whether it runs only where nobody else wants to: an invocation was greedy.
+
+        Never one that is shared: all customers would wait for the loops of one.
+        """
+        self.last_shown = self.last_used
+        """When something came out last: a subrequest, or the head of a response."""
+        self._is_shared = is_shared
         self._folder = folder
         self._console = console
         self._process_failed = False
         self._ending: deque[tuple[float, Invocation[Any]]] = deque()
         self._after: dict[str, Invocation[Any]] = {}
+        self._ended = 0
         self._client = Client(str(folder.path / IN_SOCKET), max_message=max_message)
         self._egress = Server(
             lambda exchange: on_subrequest(self, exchange),
@@ -96,7 +105,15 @@ class Isolate:
         `max_message` is the most bytes of one WebSocket message, in and out.
         """
         folder = Folder(run_folder)
-        isolate = cls(version, folder, on_subrequest, on_error, console, max_message)
+        isolate = cls(
+            version,
+            folder,
+            on_subrequest,
+            on_error,
+            console,
+            max_message,
+            is_shared=program.is_shared,
+        )
         try:
             for name, content in program.files.items():
                 file = folder.path / name
@@ -126,12 +143,19 @@ class Isolate:
         self.in_flight[invocation.token] = invocation
         response = await self._client.send(request, control)
         self.answered = True
+        self.shows(invocation)
         return response
+
+    def shows(self, invocation: Invocation[Any]) -> None:
+        """Something came out of it, which is `invocation`'s."""
+        invocation.shown += 1
+        self.last_shown = time.monotonic()
 
     def end(self, invocation: Invocation[Any]) -> None:
         """The response is over. Work after it may go on for `AFTERLIFE` seconds."""
         if self.in_flight.pop(invocation.token, None) is not None:
             self.last_used = time.monotonic()
+            self._ended += invocation.has_shown()
             self._after[invocation.token] = invocation
             self._ending.append((self.last_used + AFTERLIFE, invocation))
 
@@ -148,11 +172,14 @@ class Isolate:
 
     def charge_cpu(self) -> None:
         """Charge the CPU time used since the last call, and kill a process that used too much."""
+        in_flight = self.in_flight.values()
         last = self._ending[-1][1] if self._ending else None
-        if self.cpu.charge(self._process.cpu_seconds(), self.in_flight.values(), last):
+        shown = [invocation for invocation in in_flight if invocation.has_shown()]
+        ended, self._ended = self._ended, 0
+        if self.cpu.charge(self._process.cpu_seconds(), in_flight, last, shown, ended):
             self.usable = False
             self._process.kill()
-        elif self.cpu.greedy and not self.stands_back:
+        elif self.cpu.greedy and not (self.stands_back or self._is_shared):
             self.stands_back = True
             self._process.stand_back()
         elif self.cpu.spent > 0 and self._process.threads() > _MAX_THREADS:

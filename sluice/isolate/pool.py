@@ -116,7 +116,8 @@ class Pool:
         """Evict the least recently used idle isolate, where there is no room for one more."""
         if not self._open:
             raise SluiceError(Reason.LOAD_SHED, "the service is stopping")
-        if len(self._isolates) + self._starts.taken <= self._config.max_isolates:
+        count = len(self._isolates) + len(self._retired) + self._starts.taken
+        if count <= self._config.max_isolates:
             return
         idle = [isolate for isolate in self._isolates.values() if not isolate.in_flight]
         if not idle:

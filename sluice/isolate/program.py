@@ -24,6 +24,9 @@ class Program:
 
     language: Language
     files: Mapping[str, bytes]
+    is_shared: bool
+    """Whether all customers' requests are in one such process."""
+
     arguments: tuple[str, ...] = ()
     """The command line. None for a process that the zygote's fork becomes."""
 
@@ -39,19 +42,20 @@ def user_program(bundle: worker_pb2.Bundle, runtime: Runtime) -> Program:
     """A user Worker's."""
     if language_of(bundle) is Language.PYTHON:
         return _python(bundle, runtime, "user")
-    return _javascript(workerd.user_config(bundle, runtime), runtime)
+    return _javascript(workerd.user_config(bundle, runtime), runtime, is_shared=False)
 
 
 def direct_program(bundle: worker_pb2.Bundle, runtime: Runtime) -> Program:
     """That of a dispatch Worker or an Outbound Worker."""
     if language_of(bundle) is Language.PYTHON:
         return _python(bundle, runtime, "direct")
-    return _javascript(workerd.direct_config(bundle, runtime), runtime)
+    return _javascript(workerd.direct_config(bundle, runtime), runtime, is_shared=True)
 
 
 def _python(bundle: worker_pb2.Bundle, runtime: Runtime, role: cpython.Role) -> Program:
-    return Program(Language.PYTHON, cpython.files_of(bundle, role, once=runtime.python_once))
+    files = cpython.files_of(bundle, role, once=runtime.python_once)
+    return Program(Language.PYTHON, files, is_shared=role == "direct")
 
 
-def _javascript(files: Mapping[str, bytes], runtime: Runtime) -> Program:
-    return Program(Language.JAVASCRIPT, files, tuple(workerd.arguments(runtime)))
+def _javascript(files: Mapping[str, bytes], runtime: Runtime, *, is_shared: bool) -> Program:
+    return Program(Language.JAVASCRIPT, files, is_shared, tuple(workerd.arguments(runtime)))

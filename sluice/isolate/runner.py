@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -108,7 +109,7 @@ class Runner(Generic[Detail]):
             self._places.give(invocation.customer)
             invocation.span.end()
 
-        response.watch(closed)
+        invocation.flow = response.watch(closed)
         return response
 
     async def _respond(
@@ -126,7 +127,10 @@ class Runner(Generic[Detail]):
                 control.raise_thrown(error)
             await bound_response(response, self._config.capacity.response_body)
         except TimeoutError as error:
-            isolate.usable = False  # it may be blocked, and every request behind this one with it
+            if time.monotonic() - isolate.last_shown > self._config.wall_time / 2:
+                # It may be blocked. Not where it serves others: who asks for what never comes
+                # would have the process that all customers share replaced.
+                isolate.usable = False
             isolate.end(invocation)
             raise SluiceError(
                 Reason.EXCEEDED_WALL_TIME, f"no response within {self._config.wall_time:g} s"

@@ -60,12 +60,16 @@ class Response:
     websocket: WebSocket | None = None
     """The far end, where `status` is 101."""
 
-    def watch(self, closed: Callable[[Watched | WatchedSocket], None]) -> None:
-        """Count what comes, and call `closed` once when the body or the WebSocket is over."""
+    def watch(self, closed: Callable[[Watched | WatchedSocket], None]) -> Watched | WatchedSocket:
+        """Count what comes, and call `closed` once when the body or the WebSocket is over.
+
+        Returns what counts.
+        """
         if self.websocket is None:
-            self.body = Watched(self.body, closed)
-        else:
-            self.websocket = WatchedSocket(self.websocket, closed)
+            self.body = body = Watched(self.body, closed)
+            return body
+        self.websocket = websocket = WatchedSocket(self.websocket, closed)
+        return websocket
 
     async def aclose(self) -> None:
         """Want no more of it."""

@@ -16,11 +16,34 @@ def invocation(cpu: float) -> Invocation[None]:
     return Invocation(worker_pb2.Worker(name="a"), None, span, Limits(cpu=cpu))
 
 
-def test_requests_in_flight_share() -> None:
-    """What is used while requests are in flight is theirs, in equal parts."""
-    meter, one, two = CpuMeter(), invocation(1), invocation(1)
-    assert not meter.charge(0.5, [one, two], None)
-    assert (one.cpu_used, two.cpu_used, meter.background) == (0.25, 0.25, 0.0)
+def test_who_shows_pays() -> None:
+    """Of which something came out pays for what was used since something last did."""
+    meter, one, two, idle = CpuMeter(), invocation(1), invocation(1), invocation(1)
+    meter.charge(0.25, [one, two, idle], None)
+    meter.charge(0.5, [one, two, idle], None, [one, two])
+    assert (one.cpu_used, two.cpu_used, idle.cpu_used, meter.background) == (0.25, 0.25, 0, 0)
+    meter.charge(0.7, [two, idle], None, [], ended=1)
+    assert (two.cpu_used, idle.cpu_used) == (0.25, 0)
+
+
+def test_who_only_waits_pays_for_nobody() -> None:
+    """However much others use meanwhile."""
+    meter, idle = CpuMeter(), invocation(0.1)
+    for tick in range(1, 1000):
+        other = invocation(0.1)
+        assert not meter.charge(0.05 * tick, [idle, other], None, [other])
+    assert (idle.cpu_used, idle.fate) == (0, None)
+
+
+def test_loop_under_traffic() -> None:
+    """A loop ends at the limit, though new requests wait behind it all the time."""
+    meter, waiting = CpuMeter(), [invocation(30)]
+    ticks = 1
+    while not meter.charge(0.05 * ticks, waiting, None):
+        waiting = [*waiting, invocation(30)][-500:]
+        ticks += 1
+        assert ticks < 1000
+    assert 0.05 * ticks > 30
 
 
 def test_over_the_limit() -> None:
@@ -52,9 +75,9 @@ def test_work_of_nobody() -> None:
 def test_clock_that_stands_still() -> None:
     """A process that is gone uses nothing, and nobody is charged twice."""
     meter, one = CpuMeter(), invocation(1)
-    meter.charge(0.5, [one], None)
-    assert not meter.charge(0.0, [one], None)
-    assert not meter.charge(0.5, [one], None)
+    meter.charge(0.5, [one], None, [one])
+    assert not meter.charge(0.0, [one], None, [one])
+    assert not meter.charge(0.5, [one], None, [one])
     assert one.cpu_used == 0.5
 
 
@@ -79,9 +102,10 @@ def test_who_is_not_greedy() -> None:
     """A stream that uses as much over a long time is not, nor are many requests in a row."""
     slow, stream = CpuMeter(), invocation(10)
     for tick in range(1, 1000):
-        slow.charge(0.002 * tick, [stream], None)
+        slow.charge(0.002 * tick, [stream], None, [stream])
     assert stream.cpu_used > GREEDY
     busy = CpuMeter()
     for tick in range(1, 100):
-        busy.charge(0.05 * tick, [invocation(10)], None)
+        one = invocation(10)
+        busy.charge(0.05 * tick, [one], None, [one])
     assert (slow.greedy, busy.greedy) == (False, False)
