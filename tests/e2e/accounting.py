@@ -35,6 +35,33 @@ def descriptors(mesh: Mesh) -> dict[str, int]:
     }
 
 
+class Watch:
+    """The most memory that each process was seen to hold, over what it held first."""
+
+    def __init__(self, mesh: Mesh) -> None:
+        self._first = {pid: resident(pid) for pid in processes(mesh)}
+        self._names = processes(mesh)
+        self._most = dict(self._first)
+
+    async def __aenter__(self) -> Watch:
+        self._task = asyncio.create_task(self._look())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    def growth(self) -> dict[str, int]:
+        """Bytes that each process grew by."""
+        return {f"{self._names[p]} {p}": self._most[p] - self._first[p] for p in self._first}
+
+    async def _look(self) -> None:
+        while True:
+            for pid in self._first:
+                self._most[pid] = max(self._most[pid], resident(pid))
+            await asyncio.sleep(0.05)
+
+
 async def settles(condition: Callable[[], bool], within: float) -> bool:
     """Whether something becomes so in time."""
     try:

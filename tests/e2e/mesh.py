@@ -24,6 +24,8 @@ from sluice.mesh.channel import dial
 from sluice.mesh.env import Address, Environment
 from sluice.mesh.roles import Role
 from sluice.pb import registry_pb2, registry_pb2_grpc, worker_pb2
+from tests.e2e.languages import Language
+from tests.e2e.twin import dispatching, twin
 
 SERVICES = ("dispatcher", "userworker", "outbound")
 ROOT = Path(__file__).resolve().parents[2]
@@ -199,30 +201,10 @@ class Mesh:
             return response.status, await response.text()
 
 
-DISPATCH = """export default { async fetch(request, env) {
-  const name = new URL(request.url).host.split('.')[0];
-  try {
-    return await env.dispatcher.get(name, {}, {
-      outbound: { params_object: { customer_name: name, url: request.url } } }).fetch(request);
-  } catch (e) {
-    if (e.message.startsWith('Worker not found')) return new Response('', { status: 404 });
-    return new Response(e.name + ': ' + e.message, { status: 500 });
-  } } }"""
-
-
-def dispatch_bundle(source: str = DISPATCH, **binding: Any) -> worker_pb2.Bundle:
-    """A dispatch Worker with a binding `dispatcher` to `production`, behind `outbound`."""
-    bundle = es_module(source)
-    bundle.dispatch_namespaces.add(
-        **{
-            "binding": "dispatcher",
-            "dispatch_namespace": "production",
-            "outbound_service": "outbound",
-            "outbound_parameters": ["params_object"],
-            **binding,
-        }
-    )
-    return bundle
+def dispatch_bundle(source: str = "", **binding: Any) -> worker_pb2.Bundle:
+    """A dispatch Worker in JavaScript, by host if it is not given, with a binding `dispatcher`."""
+    bundle = es_module(source) if source else twin("by_host", Language.JAVASCRIPT)
+    return dispatching(bundle, **binding)
 
 
 def tls_variables(certificates: Path | None, role: Role) -> dict[str, str]:

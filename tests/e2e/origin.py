@@ -42,6 +42,20 @@ class Origin:
                 self._arrived = asyncio.Event()
                 await self._arrived.wait()
 
+    def hang(self) -> asyncio.Event:
+        """Answer no more. The event says that a connection was closed."""
+        closed = asyncio.Event()
+
+        async def wait(_: web.Request) -> web.StreamResponse:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                closed.set()
+            return web.Response()
+
+        self.answer = wait
+        return closed
+
     _arrived: asyncio.Event | None = None
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:

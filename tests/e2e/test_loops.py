@@ -6,19 +6,20 @@ public listener goes on counting from there; the 17th exit is refused.
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 
-from tests.e2e.mesh import Mesh, dispatch_bundle
+from tests.e2e.chain import Chain
 from tests.e2e.origin import Origin
 
-LOOK = "headers: {'X-Sluice-Hops': '0', 'x-sluice-token': 'forged'}"
-TO_ACME = "export default { fetch(r, env) { return env.dispatcher.get('acme').fetch(r) } }"
+LOOK = {"X-Sluice-Hops": "0", "x-sluice-token": "forged"}
 
 
-async def sees(mesh: Mesh, origin: Origin, **client: str) -> list[str]:
+async def sees(chain: Chain, origin: Origin, **client: str) -> list[str]:
     """The counters that the origin gets with the request that a client's request leads to."""
-    status, text = await mesh.get("acme.example.com", headers=client)
-    assert (status, text) == (200, "origin")
+    assert await chain.get(**client) == (200, "origin")
     assert not [
         name
         for received in origin.received
@@ -28,40 +29,40 @@ async def sees(mesh: Mesh, origin: Origin, **client: str) -> list[str]:
     return [value for r in origin.received for value in r.headers.getall("x-sluice-hops", ["none"])]
 
 
+def ask(url: str, **options: Any) -> str:
+    """What the twin `asks` is told."""
+    return json.dumps({"url": url, **options})
+
+
 @pytest.mark.parametrize(
-    ("outbound", "user"),
+    ("outbound", "headers"),
     [
-        ("fetch(r)", "fetch('ORIGIN')"),
-        ("fetch(r)", f"fetch('ORIGIN', {{ {LOOK} }})"),  # the user Worker sets it
-        (f"fetch('ORIGIN', {{ {LOOK} }})", "fetch('http://any.test/')"),  # the Outbound Worker does
-        (
-            "(r = new Request(r), r.headers.delete('x-sluice-hops'), fetch(r))",
-            "fetch('ORIGIN', { headers: { connection: 'x-sluice-hops' } })",  # RFC 9110, 7.6.1
-        ),
+        ("forwards", {}),
+        ("forwards", LOOK),  # the user Worker sets it
+        ("strips", {"connection": "x-sluice-hops"}),  # RFC 9110, 7.6.1
     ],
 )
 async def test_counter_is_not_the_workers(
-    mesh: Mesh, origin: Origin, outbound: str, user: str
+    chain: Chain, origin: Origin, outbound: str, headers: dict[str, str]
 ) -> None:
-    """No Worker can set, lower, repeat or remove the counter."""
-    for name, source, namespace in (
-        ("outbound", outbound, ""),
-        ("acme", user, "production"),
-    ):
-        handler = source.replace("ORIGIN", f"{origin.url}/")
-        await mesh.deploy(name, f"export default {{ fetch(r) {{ return {handler} }} }}", namespace)
-    assert await sees(mesh, origin) == ["1"]
+    """No user Worker can set, lower, repeat or remove the counter."""
+    await chain.outbound(outbound)
+    await chain.user("asks")
+    assert await sees(chain, origin, x_ask=ask(origin.url, headers=headers)) == ["1"]
 
 
-async def test_counter_of_a_dispatch_worker(mesh: Mesh, origin: Origin) -> None:
+async def test_counter_is_not_the_outbound_workers(chain: Chain, origin: Origin) -> None:
+    """Nor can an Outbound Worker, in a request of its own."""
+    await chain.outbound("asks")
+    await chain.user("asks")
+    asked = {"x-ask": ask(origin.url, headers=LOOK)}
+    assert await sees(chain, origin, x_ask=ask("http://any.test/", headers=asked)) == ["1"]
+
+
+async def test_counter_of_a_dispatch_worker(chain: Chain, origin: Origin) -> None:
     """What the dispatch Worker itself fetches is counted, too."""
-    await mesh.deploy(
-        "dispatch",
-        dispatch_bundle(
-            f"export default {{ fetch() {{ return fetch('{origin.url}/', {{ {LOOK} }}) }} }}"
-        ),
-    )
-    assert await sees(mesh, origin) == ["1"]
+    await chain.dispatch("asks")
+    assert await sees(chain, origin, x_ask=ask(origin.url, headers=LOOK)) == ["1"]
 
 
 @pytest.mark.parametrize(
@@ -75,39 +76,36 @@ async def test_counter_of_a_dispatch_worker(mesh: Mesh, origin: Origin) -> None:
         ("99999999999999999999", "1"),
     ],
 )
-async def test_counter_goes_on(mesh: Mesh, origin: Origin, said: str, counted: str) -> None:
+async def test_counter_goes_on(chain: Chain, origin: Origin, said: str, counted: str) -> None:
     """A request that comes back goes on counting, and its Worker does not see where it is."""
-    await mesh.deploy(
-        "acme",
-        f"""export default {{ fetch(r) {{
-        if (r.headers.has('x-sluice-hops')) throw new Error('seen');
-        return fetch('{origin.url}/') }} }}""",
-        "production",
-    )
-    assert await sees(mesh, origin, **{"x-sluice-hops": said}) == [counted]
+    await chain.user("sees_no_counter")
+    assert await sees(chain, origin, x_url=origin.url, x_sluice_hops=said) == [counted]
 
 
 @pytest.mark.parametrize(
-    "user",
+    ("user", "variables"),
     [
-        f"fetch('LISTENER/', {{ {LOOK} }})",  # with the counter set back each time
-        "fetch('LISTENER/', { method: 'POST', body: 'again' })",
-        "(ctx.passThroughOnException(), Promise.reject(new Error('on it goes')))",
+        ("loops", {"WITH": "headers"}),  # with the counter set back each time
+        ("loops", {"WITH": "body"}),
+        ("fails_open", {}),
     ],
 )
-async def test_loop_ends(mesh: Mesh, user: str) -> None:
+async def test_loop_ends(chain: Chain, user: str, variables: dict[str, str]) -> None:
     """A Worker that leads to itself over its Outbound Worker and the listener is stopped."""
-    runs = f"export default {{ fetch(r, env, ctx) {{ return {user} }} }}"
-    await mesh.deploy("acme", runs.replace("LISTENER", mesh.http), "production")
-    await mesh.deploy(
-        "outbound",
-        f"""export default {{ async fetch(r) {{
-        const url = new URL(r.url); url.host = '{mesh.http.removeprefix("http://")}';
-        const response = await fetch(new Request(url, r));
-        return new Response('left,' + await response.text(), response) }} }}""",
-    )
-    await mesh.deploy("dispatch", dispatch_bundle(TO_ACME))
-    status, text = await mesh.get("acme.example.com")
+    listener = chain.mesh.http
+    await chain.user(user, LISTENER=listener, **variables)
+    await chain.outbound("leads_back", LISTENER=listener.removeprefix("http://"))
+    await chain.dispatch("to_acme")
+    status, text = await chain.get()
     assert (status, text.count("left,")) == (500, 16)
-    line = await mesh.services["outbound"].line(event="fetch", reason="LOOP_DETECTED")
+    line = await chain.line(event="fetch", reason="LOOP_DETECTED")
     assert line["status"] is None
+
+
+async def test_loop_without_an_outbound_worker_ends(chain: Chain) -> None:
+    """So is one that fetches itself by the listener, which is told after how many times."""
+    await chain.dispatch("to_acme", outbound_service="", outbound_parameters=[])
+    await chain.user("catches", URL=chain.mesh.http)
+    status, text = await chain.get()
+    assert status == 200
+    assert "16 times" in text

@@ -12,11 +12,10 @@ from sluice.cli.main import main
 from sluice.mesh.channel import dial
 from sluice.mesh.roles import Role
 from sluice.pb import http_pb2, userworker_pb2, userworker_pb2_grpc, worker_pb2
-from tests.e2e.conftest import OUTBOUND
+from tests.e2e.chain import Chain
+from tests.e2e.languages import JAVASCRIPT, PYTHON, Languages
 from tests.e2e.mesh import SERVICES, Mesh, running, tls_variables
 from tests.e2e.origin import Origin
-
-FETCHES = "export default { fetch: request => fetch(request.headers.get('x-url')) }"
 
 
 @pytest.fixture
@@ -28,14 +27,16 @@ def certificates(short_folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.parametrize("languages", [JAVASCRIPT, PYTHON], ids=str, indirect=True, scope="session")
 async def test_a_request_goes_through_all_three_services(
-    short_folder: Path, certificates: Path, origin: Origin
+    short_folder: Path, certificates: Path, origin: Origin, languages: Languages
 ) -> None:
     """Dispatch, Invoke, bundles and OutboundFetch, each by mTLS; logs and `sluice invoke` too."""
     async with running(short_folder, certificates, SLUICE_ALLOW_ADDRESS="127.0.0.1/32") as mesh:
-        await mesh.deploy("outbound", OUTBOUND)
-        await mesh.deploy("acme", FETCHES, "production")
-        status, text = await mesh.get("acme.example.com", headers={"x-url": f"{origin.url}/seen"})
+        chain = Chain(mesh, languages)
+        await chain.usual()
+        await chain.user("sends_on")
+        status, text = await chain.get(x_url=f"{origin.url}/seen")
         assert status == 200, text
         (seen,) = origin.received
         assert seen.headers["x-customer"] == "acme"

@@ -12,19 +12,11 @@ from aiohttp import web
 
 from sluice.pb.registry_pb2 import CreateNamespaceRequest, UpdateNamespaceRequest
 from sluice.pb.worker_pb2 import EgressPolicy, HostList
-from tests.e2e.mesh import Mesh, dispatch_bundle
+from tests.e2e.chain import Chain
+from tests.e2e.languages import JAVASCRIPT
+from tests.e2e.mesh import Mesh
 from tests.e2e.origin import Origin
-
-FETCHER = """export default { async fetch(request) {
-  const said = [];
-  for (const url of JSON.parse(request.headers.get('x-ask'))) {
-    try { const r = await fetch(url); said.push(`${r.status} ${await r.text()}`) }
-    catch (error) { said.push(`${error.name}: ${error.message}`) }
-  }
-  return Response.json(said); } }"""
-OUTBOUND = (
-    "export default { fetch(request) { console.log('outbound ran'); return fetch(request) } }"
-)
+from tests.e2e.twin import twin
 
 EVIL = EgressPolicy(denied_hosts=["evil.test", "*.evil.test"])
 NOTHING = EgressPolicy(allowed_hosts=HostList())
@@ -41,52 +33,49 @@ def refused(host: str) -> str:
 class Guarded:
     """A dispatch namespace of the test's own, with the Worker `acme` in it."""
 
-    def __init__(self, mesh: Mesh) -> None:
-        self.mesh = mesh
+    def __init__(self, chain: Chain) -> None:
+        self.chain = chain
         self.name = next(_namespaces)
 
     async def create(
         self,
         namespace: EgressPolicy | None = None,
         binding: EgressPolicy | None = None,
-        *,
-        outbound: str = OUTBOUND,
-        acme: str = FETCHER,
         **more: Any,
     ) -> None:
         """Set it up, with these policies."""
-        mesh = self.mesh
         request = CreateNamespaceRequest(name=self.name, egress=namespace)
-        await mesh.registry.CreateNamespace(request)
-        bundle = dispatch_bundle(dispatch_namespace=self.name, egress=binding, **more)
-        await mesh.deploy("dispatch", bundle)
-        await mesh.deploy("outbound", outbound)
-        await mesh.deploy("acme", acme, self.name)
+        await self.chain.mesh.registry.CreateNamespace(request)
+        await self.bind("by_host", egress=binding, **more)
+        await self.chain.outbound("forwards")
+        await self.chain.user("asks_each", namespace=self.name)
+
+    async def bind(self, dispatch: str, **binding: Any) -> None:
+        """Deploy the dispatch Worker, with a binding to the namespace."""
+        await self.chain.dispatch(dispatch, dispatch_namespace=self.name, **binding)
+
+    async def ask(self, *urls: str) -> list[str]:
+        """What each of the Worker's fetches came to."""
+        return await self.chain.ask_each(*urls)
 
     async def update(self, policy: EgressPolicy | None) -> None:
         """Change the namespace's policy."""
         request = UpdateNamespaceRequest(name=self.name, egress=policy)
-        await self.mesh.registry.UpdateNamespace(request)
-
-    async def ask(self, *urls: str) -> list[str]:
-        """What each of the Worker's fetches came to."""
-        status, text = await self.mesh.get(
-            "acme.example.com", headers={"x-ask": json.dumps(list(urls))}
-        )
-        assert status == 200, text
-        found: list[str] = json.loads(text)
-        return found
+        await self.chain.mesh.registry.UpdateNamespace(request)
 
     async def line(self, **fields: Any) -> dict[str, Any]:
         """The egress line with these fields."""
-        service = self.mesh.services["outbound"]
-        return await service.line(event="subrequest", dispatch_namespace=self.name, **fields)
+        return await self.chain.line(event="subrequest", dispatch_namespace=self.name, **fields)
+
+    def outbound_ran(self) -> bool:
+        """Whether the Outbound Worker said so."""
+        return "outbound ran" in str(self.chain.mesh.services["outbound"].lines)
 
 
 @pytest.fixture
-def guarded(mesh: Mesh) -> Guarded:
+def guarded(chain: Chain) -> Guarded:
     """A namespace that is not there yet."""
-    return Guarded(mesh)
+    return Guarded(chain)
 
 
 @pytest.mark.parametrize(
@@ -107,9 +96,7 @@ async def test_refused_before_the_outbound_worker(
     line = await guarded.line(decision="deny")
     assert (line["reason"], line["policy"]) == ("DESTINATION_PROHIBITED", why)
     assert (line["worker"], line["url"]) == ("acme", "https://a.evil.test/x")
-    assert not [
-        line for line in guarded.mesh.services["outbound"].lines if "outbound ran" in str(line)
-    ]
+    assert not guarded.outbound_ran()
 
 
 async def test_host_passes_both(guarded: Guarded, origin: Origin) -> None:
@@ -132,10 +119,13 @@ async def test_without_an_outbound_worker(guarded: Guarded, origin: Origin) -> N
 
 async def test_own_fetch_of_the_outbound_worker(guarded: Guarded, origin: Origin) -> None:
     """Policies are for customers: what the Outbound Worker asks for itself is the platform's."""
-    elsewhere = f"export default {{ fetch: () => fetch('{origin.url}/log') }}"
     policy = EgressPolicy(allowed_hosts=HostList(patterns=["api.test"]))
-    await guarded.create(policy, outbound=elsewhere)
-    assert await guarded.ask("https://api.test/") == ["200 origin"]
+    await guarded.create(policy)
+    await guarded.chain.user("asks", namespace=guarded.name)
+    await guarded.chain.outbound("asks")
+    elsewhere = {"x-ask": json.dumps({"url": f"{origin.url}/log"})}
+    assert await guarded.chain.ask("https://api.test/", headers=elsewhere) == (200, "origin")
+    await guarded.chain.user("asks_each", namespace=guarded.name)
     assert await guarded.ask(origin.url) == [refused("127.0.0.1")]
 
 
@@ -146,7 +136,7 @@ async def test_report(guarded: Guarded, origin: Origin) -> None:
     assert await guarded.ask(f"{origin.url}/a") == ["200 origin"]
     line = await guarded.line(decision="report", status=200)
     assert (line["reason"], line["policy"]) == (None, "namespace deniedHosts: 127.0.0.1")
-    assert "outbound ran" in str(guarded.mesh.services["outbound"].lines)
+    assert guarded.outbound_ran()
 
 
 async def test_report_does_not_open_the_guard(guarded: Guarded) -> None:
@@ -185,11 +175,13 @@ async def test_redirect_to_a_denied_host(guarded: Guarded, origin: Origin) -> No
         "await new Promise((_, no) => { new EventSource('http://evil.test/').onerror = no })",
     ],
 )
-async def test_other_ways_to_ask(guarded: Guarded, opens: str) -> None:
-    """WebSockets and event sources are subrequests like any."""
+async def test_other_ways_to_ask(mesh: Mesh, opens: str) -> None:
+    """WebSockets and event sources, which only JavaScript has, are subrequests like any."""
+    guarded = Guarded(Chain(mesh, JAVASCRIPT))
+    await guarded.create(EVIL)
     acme = f"export default {{ async fetch() {{ try {{ {opens} }} catch (e) {{ return new Response('thrown') }} }} }}"
-    await guarded.create(EVIL, acme=acme)
-    assert await guarded.mesh.get("acme.example.com") == (200, "thrown")
+    await mesh.deploy("acme", acme, guarded.name)
+    assert await guarded.chain.get() == (200, "thrown")
     line = await guarded.line(decision="deny")
     assert line["policy"] == "namespace deniedHosts: evil.test"
 
@@ -211,8 +203,7 @@ async def test_change_of_the_binding(guarded: Guarded, origin: Origin) -> None:
     """A binding's policy is the dispatch Worker's: a deploy of that changes it."""
     await guarded.create(binding=NOTHING)
     assert await guarded.ask(origin.url) == [refused("127.0.0.1")]
-    bundle = dispatch_bundle(dispatch_namespace=guarded.name, egress=HERE)
-    await guarded.mesh.deploy("dispatch", bundle)
+    await guarded.bind("by_host", egress=HERE)
     assert await guarded.ask(origin.url) == ["200 origin"]
 
 
@@ -236,16 +227,13 @@ async def test_request_in_flight_keeps_its_policy(guarded: Guarded, origin: Orig
 
 async def test_bindings_side_by_side(guarded: Guarded, origin: Origin) -> None:
     """Two bindings to one namespace have a policy each, and neither holds for the other."""
-    source = """export default { fetch(request, env) {
-      const name = new URL(request.url).host.split('.')[0];
-      return env[name].get('acme').fetch(request); } }"""
     await guarded.create()
-    bundle = dispatch_bundle(
-        source, binding="strict", dispatch_namespace=guarded.name, egress=NOTHING
-    )
-    bundle.dispatch_namespaces.add(binding="open", dispatch_namespace=guarded.name)
-    await guarded.mesh.deploy("dispatch", bundle)
+    name, mesh = guarded.name, guarded.chain.mesh
+    bundle = twin("by_binding", guarded.chain.languages.dispatch)
+    bundle.dispatch_namespaces.add(binding="strict", dispatch_namespace=name, egress=NOTHING)
+    bundle.dispatch_namespaces.add(binding="open", dispatch_namespace=name)
+    await mesh.deploy("dispatch", bundle)
     headers = {"x-ask": json.dumps([origin.url])}
     for host, said in [("strict", refused("127.0.0.1")), ("open", "200 origin")]:
-        _, text = await guarded.mesh.get(f"{host}.example.com", headers=headers)
+        _, text = await mesh.get(f"{host}.example.com", headers=headers)
         assert json.loads(text) == [said]

@@ -19,11 +19,12 @@ from services.userworker.service import UserWorkerService
 from sluice.mesh.channel import dial
 from sluice.mesh.env import Address
 from sluice.pb import registry_pb2, registry_pb2_grpc, worker_pb2
-from tests.e2e.conftest import OUTBOUND
-from tests.e2e.mesh import dispatch_bundle, es_module, free_port
+from tests.e2e.chain import HOST
+from tests.e2e.languages import JAVASCRIPT, Languages
+from tests.e2e.mesh import free_port
 from tests.e2e.origin import Origin
+from tests.e2e.twin import dispatching, twin
 
-CANCELLED = 1_000
 AT_ONCE = 20
 
 
@@ -61,7 +62,9 @@ def running() -> Counter[str]:
     return Counter(task.get_coro().__qualname__ for task in asyncio.all_tasks())  # type: ignore[union-attr]
 
 
-async def test_cancelled_requests_leave_no_task(short_folder: Path, origin: Origin) -> None:
+async def test_cancelled_requests_leave_no_task(
+    short_folder: Path, origin: Origin, languages: Languages
+) -> None:
     """Requests cancelled at random moments leave no task behind in any of the three services."""
 
     async def slowly(_: web.Request) -> web.StreamResponse:
@@ -69,14 +72,14 @@ async def test_cancelled_requests_leave_no_task(short_folder: Path, origin: Orig
         return web.Response(body=b"x" * 100_000)
 
     origin.answer = slowly
+    cancelled = 1_000 if languages == JAVASCRIPT else 100
     async with in_process(short_folder) as (url, address), dial(address) as channel:
         registry = registry_pb2_grpc.RegistryServiceStub(channel)
         await registry.CreateNamespace(registry_pb2.CreateNamespaceRequest(name="production"))
-        source = f"export default {{ fetch() {{ return fetch('{origin.url}/') }} }}"
         for namespace, name, bundle in (
-            ("", "dispatch", dispatch_bundle()),
-            ("", "outbound", es_module(OUTBOUND)),
-            ("production", "acme", es_module(source)),
+            ("", "dispatch", dispatching(twin("by_host", languages.dispatch))),
+            ("", "outbound", twin("tags", languages.outbound)),
+            ("production", "acme", twin("sends_on", languages.user)),
         ):
             worker = worker_pb2.Worker(dispatch_namespace=namespace, name=name)
             await registry.PutWorker(registry_pb2.PutWorkerRequest(worker=worker, bundle=bundle))
@@ -85,7 +88,7 @@ async def test_cancelled_requests_leave_no_task(short_folder: Path, origin: Orig
 
             async def request(patience: float | None) -> None:
                 timeout = aiohttp.ClientTimeout(total=patience)
-                headers = {"host": "acme.example.com"}
+                headers = {"host": HOST, "x-url": origin.url}
                 try:
                     async with session.get(url, headers=headers, timeout=timeout) as response:
                         await response.read()
@@ -94,7 +97,7 @@ async def test_cancelled_requests_leave_no_task(short_folder: Path, origin: Orig
 
             await asyncio.gather(*(request(None) for _ in range(8)))
             before = running()
-            for _ in range(CANCELLED // AT_ONCE):
+            for _ in range(cancelled // AT_ONCE):
                 await asyncio.gather(*(request(random.random() * 0.05) for _ in range(AT_ONCE)))
             await request(None)
             async with asyncio.timeout(20):

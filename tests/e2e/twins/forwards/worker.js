@@ -1,0 +1,6 @@
+export default {
+  fetch(request) {
+    console.log("outbound ran");
+    return fetch(request);
+  },
+};

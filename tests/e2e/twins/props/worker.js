@@ -1,0 +1,5 @@
+export default {
+  fetch(request, env, ctx) {
+    return Response.json(ctx.props);
+  },
+};

@@ -1,0 +1,6 @@
+export default {
+  fetch(request) {
+    if (request.headers.has("x-sluice-hops")) throw new Error("seen");
+    return fetch(request.headers.get("x-url"));
+  },
+};
