@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Container, Iterator
 from typing import NamedTuple
 
-PROVIDED = frozenset({"workers", "aiohttp", "multidict", "yarl"})
+PROVIDED = frozenset({"workers", "asgi", "aiohttp", "multidict", "yarl"})
 """What the isolate has besides the standard library."""
 
 VENDOR = "put the package into python_modules/ (pywrangler sync, or pip install --target)"

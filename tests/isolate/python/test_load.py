@@ -33,7 +33,7 @@ LOADS = {
         {"main.py": "from workers import import_from_javascript\n"},
         "workers.import_from_javascript is not available in Sluice",
     ),
-    "FastAPI's adapter": ({"main.py": "import asgi\n"}, "no adapter for web frameworks"),
+    "Flask's adapter": ({"main.py": "import wsgi\n"}, "no adapter for WSGI"),
     "top level": ({"main.py": "def f():\n  1/0\nf()\n"}, "main.py:2: ZeroDivisionError: division"),
     "exit": ({"main.py": "import sys\nsys.exit('out')\n"}, "main.py:2: SystemExit: out"),
     "no entrypoint": ({"main.py": "x = 1\n"}, "main.py: no entrypoint: define"),

@@ -8,13 +8,17 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
+from workers import asgi
+
 Patch = Callable[[ModuleType], None]
 
 _FFI = (
     "there is no JavaScript in this isolate. Use the `workers` module: Response, Request, Headers, "
-    "fetch, FormData, Blob, env. See docs/python-workers.md"
+    "fetch, FormData, Blob, WebSocketPair, env. See docs/python-workers.md"
 )
-_FRAMEWORK = "there is no adapter for web frameworks. Handle the request in `Default.fetch`"
+_FRAMEWORK = (
+    "there is no adapter for WSGI. `asgi` is there; or handle the request in `Default.fetch`"
+)
 ABSENT: Mapping[str, str] = {
     "js": _FFI,
     "pyodide": _FFI,
@@ -22,9 +26,7 @@ ABSENT: Mapping[str, str] = {
     "_pyodide": _FFI,
     "_pyodide_entrypoint_helper": _FFI,
     "_cloudflare_compat_flags": _FFI,
-    "asgi": _FRAMEWORK,
     "wsgi": _FRAMEWORK,
-    "workers.asgi": _FRAMEWORK,
     "workers.wsgi": _FRAMEWORK,
     "workers.workflows": "there are no Workflows. Do the work in `fetch` and `ctx.wait_until`",
 }
@@ -34,7 +36,7 @@ ABSENT: Mapping[str, str] = {
 def install(patches: Mapping[str, Patch]) -> None:
     """Change the modules that `patches` names right after they are imported; refuse `ABSENT`."""
     sys.meta_path.insert(0, _Patching(patches))
-    sys.meta_path.append(_Refusing())
+    sys.meta_path += [_Asgi(), _Refusing()]
 
 
 class _Patching(MetaPathFinder):
@@ -68,6 +70,18 @@ class _PatchingLoader(Loader):
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._loader, name)
+
+
+class _Asgi(MetaPathFinder, Loader):
+    """`import asgi`, unless the bundle has a module of that name."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        return ModuleSpec(fullname, self) if fullname == "asgi" else None
+
+    def exec_module(self, module: ModuleType) -> None:
+        vars(module).update({name: getattr(asgi, name) for name in asgi.__all__})
 
 
 class _Refusing(MetaPathFinder):

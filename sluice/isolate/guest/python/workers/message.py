@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterable
-from typing import Any
+from typing import Any, Self
 
 from workers import forms
 from workers.blob import Blob
@@ -24,6 +24,11 @@ class Message:
     def body(self) -> Body | None:
         """The body as a stream of `bytes`, to be iterated or sent on."""
         return self._body
+
+    @property
+    def js_object(self) -> Self:
+        """The message itself: Cloudflare has JavaScript's object below it."""
+        return self
 
     @property
     def body_used(self) -> bool:
