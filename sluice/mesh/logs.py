@@ -13,6 +13,7 @@ from functools import lru_cache
 from grpc._cython.cygrpc import ExecuteBatchError
 
 from sluice.mesh.env import ConfigError
+from sluice.mesh.line_writer import LineWriter
 
 MAX_LINE = 64 * 1024
 """A line of more bytes than this has each of its values cut to `MAX_VALUE` characters."""
@@ -111,19 +112,25 @@ def _second(moment: int) -> str:
 
 
 def _write(record: dict[str, object]) -> None:
-    """Write one line with one call, so that lines of several threads or processes stay whole."""
+    """Write one line."""
     try:
         line = _ENCODER.encode(record)
     except (TypeError, ValueError, RuntimeError):  # a key, NaN, a cycle
         line = _ENCODER.encode(_plain(record))
     if len(line) > MAX_LINE:
         line = _ENCODER.encode(_plain(record))
-    data = line.encode() + b"\n"
-    try:
-        while data:
-            data = data[os.write(_STDOUT, data) :]
-    except OSError:
-        return  # nobody reads the logs any more: not a reason to fail a request
+    with contextlib.suppress(OSError):  # nobody reads any more: no reason to fail a request
+        _writer.write(line.encode() + b"\n")
+
+
+def _dropped(count: int) -> bytes:
+    """The line that says how many lines the reader of the log did not take."""
+    now = _timestamp(time.time())
+    said = {"time": now, "level": "warning", "service": _service, "event": "log_dropped"}
+    return _ENCODER.encode({**said, "lines": count}).encode() + b"\n"
+
+
+_writer = LineWriter(_STDOUT, _dropped)
 
 
 def _plain(record: dict[str, object]) -> dict[str, object]:
