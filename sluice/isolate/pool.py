@@ -162,6 +162,8 @@ class Pool:
         if isolate in self._retired:
             if unused > 0:
                 self._remove(isolate)
+        elif self._isolates.get(isolate.version) is not isolate:
+            return  # it was ended for a successor that was retired just now
         elif isolate.stands_back and unused > 0:
             self._remove(isolate)  # the next request finds one that does not
         elif unused > (AFTERLIFE if isolate.version.invocation else self._config.idle):

@@ -96,7 +96,7 @@ export default { async fetch(request) {
     return fetch('https://never.test/') } }"""
 
 
-async def test_hoard_of_processes(workers: Workers) -> None:
+async def test_hoard_of_processes(workers: Workers, caplog: pytest.LogCaptureFixture) -> None:
     """A customer has few processes of a Worker, however often it breaks one that is in use."""
     held = asyncio.Event()
 
@@ -119,6 +119,7 @@ async def test_hoard_of_processes(workers: Workers) -> None:
     held.set()
     await asyncio.gather(*asking, return_exceptions=True)
     assert len(processes) <= 4
+    assert "looking after the isolates failed" not in caplog.text
 
 
 async def test_who_never_answers_replaces_no_shared_process(trusted: Workers) -> None:
