@@ -358,3 +358,54 @@ def on_fetch(request):
     async with asyncio.timeout(5):
         assert await guest.process.wait() == 0
     assert len(guest.subrequests) == 1
+
+
+EXITS = {
+    "a task that nobody awaits": "asyncio.ensure_future(leave())",
+    "a callback": "asyncio.get_running_loop().call_soon(sys.exit, 'left')",
+    "a task that is awaited": "try: await asyncio.ensure_future(leave())\n"
+    "    except SystemExit: pass",
+}
+
+
+@pytest.mark.parametrize("case", EXITS)
+async def test_system_exit_ends_its_task(start: StartGuest, case: str) -> None:
+    """It is printed, once, with the Worker's frames only; the process and other requests go on."""
+    guest = await start(f"""
+import asyncio, sys
+from workers import Response
+held = asyncio.Event()
+async def leave(): raise SystemExit("left")
+async def on_fetch(request):
+    if request.url.endswith("/held"):
+        await held.wait()
+        return Response("held")
+    {EXITS[case]}
+    await asyncio.sleep(0)
+    held.set()
+    return Response("on")
+""")
+    held = asyncio.create_task(guest.fetch("http://w.test/held"))
+    assert (await guest.fetch()).text == "on"
+    assert (await held).text == "held"
+    printed = await guest.printed()
+    assert printed.count("SystemExit: left") == 1
+    assert "sluice_guest" not in printed
+
+
+async def test_a_task_that_fails_is_shown(start: StartGuest) -> None:
+    """What a task raises that nobody awaits is printed, without the frames of the server."""
+    guest = await start("""
+import asyncio
+from workers import Response
+async def fail(): raise ValueError("oops")
+async def on_fetch(request):
+    asyncio.ensure_future(fail())
+    await asyncio.sleep(0.01)
+    return Response("on")
+""")
+    assert (await guest.fetch()).text == "on"
+    printed = await guest.printed()
+    assert 'File "main.py", line 4, in fail\n' in printed
+    assert printed.count("oops") == 2  # its line, and its message
+    assert "asyncio" not in printed

@@ -11,9 +11,11 @@ import io
 import os
 import socket
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
-from sluice_guest import egress, imports, sockets, threads, worker
+from sluice_guest import egress, imports, sockets, threads, trace, worker
 from sluice_guest.server import Server
 from sluice_guest.transports import aiohttp_client, http_client, httpcore, urllib3
 from sluice_guest.worker import Description, LoadError, Worker
@@ -33,7 +35,28 @@ def run(folder: str, listener_fd: int) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(line_buffering=True, errors="backslashreplace")
     _install()
-    asyncio.run(_serve(Path.cwd(), listener_fd))
+    with asyncio.Runner() as runner:
+        _run_on(runner.get_loop(), _serve(Path.cwd(), listener_fd))
+
+
+def _run_on(loop: asyncio.AbstractEventLoop, serving: Coroutine[Any, Any, None]) -> None:
+    """Run to the end. A `SystemExit` in a task ends that task, where asyncio ends the loop too."""
+    loop.set_exception_handler(_show)
+    task = loop.create_task(serving)
+    while not task.done():
+        try:
+            loop.run_until_complete(task)
+        except SystemExit as error:
+            trace.show(error)
+
+
+def _show(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Print what nobody handles: of a task that nobody awaits, say."""
+    error = context.get("exception")
+    if error is None:
+        loop.default_exception_handler(context)
+    elif not isinstance(error, SystemExit):  # which was shown when it was raised
+        trace.show(error)
 
 
 def _install() -> None:
