@@ -24,4 +24,4 @@ class Limits:
     max_message: int = MAX_MESSAGE
     """Most bytes of one WebSocket message."""
     max_connections: int = 10_000
-    """One more is closed at once."""
+    """One more takes the place of the oldest that has no request, or is closed at once."""

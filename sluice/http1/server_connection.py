@@ -62,7 +62,7 @@ class ServerConnection(Connection):
             self._closing = True
             self.transport.abort()
             return
-        serving.connections.add(self)
+        serving.connections[self] = None
         self._deadline = self._loop.time() + serving.limits.idle_timeout
 
     def data_received(self, data: bytes) -> None:
@@ -89,7 +89,7 @@ class ServerConnection(Connection):
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel what is being served."""
         super().connection_lost(exc)
-        self._serving.connections.discard(self)
+        self._serving.connections.pop(self, None)
         self._gone()
 
     def resume_writing(self) -> None:

@@ -31,16 +31,29 @@ class Serving:
     scheme: str
     limits: Limits
     admit: Callable[[Peer], bool] | None
-    connections: set[ServerConnection] = field(default_factory=set)
+    connections: dict[ServerConnection, None] = field(default_factory=dict)
+    """Those that are open, the oldest first."""
+
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     """One for each request in flight."""
     closing: bool = False
 
     def admits(self, peer: Peer) -> bool:
-        """Whether to serve one more connection, of that peer."""
-        if self.closing or len(self.connections) >= self.limits.max_connections:
+        """Whether to serve one more connection, of that peer.
+
+        Where there are as many as may be, the oldest of those without a request makes room.
+        """
+        if self.closing or not (self.admit is None or self.admit(peer)):
             return False
-        return self.admit is None or self.admit(peer)
+        return len(self.connections) < self.limits.max_connections or self._makes_room()
+
+    def _makes_room(self) -> bool:
+        oldest = next((connection for connection in self.connections if connection.idle), None)
+        if oldest is None:
+            return False
+        del self.connections[oldest]
+        oldest.abort()
+        return True
 
     async def respond(self, arrived: Arrived) -> tuple[Response, Outgoing]:
         """The handler's response, or in its place that of the error it raised."""

@@ -30,13 +30,25 @@ async def test_admit(quiet_site: Site) -> None:
 
 
 async def test_too_many_connections(quiet_site: Site) -> None:
-    """One more than the limit is closed; the others go on."""
+    """One more than the limit is closed where all have a request; they go on."""
     await quiet_site.start(Limits(max_connections=1))
-    wire = await quiet_site.wire(GET)
-    await wire.response()
+    wire = await quiet_site.wire(POST + b"Content-Length: 1\r\n\r\n")
+    await until(lambda: quiet_site.server.in_flight)
     assert await (await quiet_site.wire(GET)).ended()
-    wire.send(GET)
+    wire.send(b"x")
     assert (await wire.response())[0] == 200
+
+
+async def test_connections_without_a_request_make_room(quiet_site: Site) -> None:
+    """Peers that end no head, or ask for nothing more, cannot hold all connections."""
+    await quiet_site.start(Limits(max_connections=3))
+    idle = await quiet_site.wire(GET)
+    await idle.response()
+    slow = [await quiet_site.wire(b"GET / HT") for _ in range(2)]
+    for wire in (idle, *slow):
+        another = await quiet_site.wire(GET)
+        assert (await another.response())[0] == 200
+        assert await wire.ended()
 
 
 async def test_a_slow_head(quiet_site: Site) -> None:
