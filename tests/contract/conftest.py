@@ -1,7 +1,8 @@
 """Each service alone: in this process with fakes for its peers, or deployed.
 
 `SLUICE_CONTRACT_USERWORKER=host:port` (and `_OUTBOUND`, `_DISPATCHER`) names a deployed one. Its
-Workers are then put by the deployed dispatcher, with `SLUICE_API_TOKEN` where it needs one.
+Workers are then put by the deployed dispatcher, with `SLUICE_API_TOKEN` where it needs one, and by
+mTLS with the certificates in `SLUICE_CONTRACT_CERTS`, a folder of `sluice certs` with all roles.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from services.outbound.service import OutboundService
 from services.userworker import config as userworker_config
 from services.userworker.service import UserWorkerService
 from sluice.mesh.pair import INVOKE, OUTBOUND_FETCH
+from sluice.mesh.roles import Role
 from sluice.mesh.served import Served
 from tests.contract import target
 from tests.contract.target import Target
@@ -37,9 +39,9 @@ def folder() -> Iterator[Path]:
 @pytest_asyncio.fixture
 async def userworker(folder: Path) -> AsyncIterator[Target]:
     """The userworker service."""
-    registry = target.deployed("dispatcher")
-    if (address := target.deployed("userworker")) and registry:
-        async with target.connected(address, registry) as found:
+    registry = target.deployed(Role.DISPATCHER)
+    if (address := target.deployed(Role.USERWORKER)) and registry:
+        async with target.connected_to_deployed(Role.USERWORKER, address, registry) as found:
             yield found
         return
     async with (
@@ -59,7 +61,7 @@ async def userworker(folder: Path) -> AsyncIterator[Target]:
                 }
             )
         )
-        async with target.connected(await service.start(), registry, {}) as found:
+        async with target.connected(Role.USERWORKER, await service.start(), registry) as found:
             yield found
         await service.stop()
 
@@ -67,9 +69,9 @@ async def userworker(folder: Path) -> AsyncIterator[Target]:
 @pytest_asyncio.fixture
 async def outbound(folder: Path) -> AsyncIterator[Target]:
     """The outbound service."""
-    registry = target.deployed("dispatcher")
-    if (address := target.deployed("outbound")) and registry:
-        async with target.connected(address, registry) as found:
+    registry = target.deployed(Role.DISPATCHER)
+    if (address := target.deployed(Role.OUTBOUND)) and registry:
+        async with target.connected_to_deployed(Role.OUTBOUND, address, registry) as found:
             yield found
         return
     async with target.fake_registry() as registry:
@@ -83,7 +85,7 @@ async def outbound(folder: Path) -> AsyncIterator[Target]:
                 }
             )
         )
-        async with target.connected(await service.start(), registry, {}) as found:
+        async with target.connected(Role.OUTBOUND, await service.start(), registry) as found:
             yield found
         await service.stop()
 
@@ -91,8 +93,8 @@ async def outbound(folder: Path) -> AsyncIterator[Target]:
 @pytest_asyncio.fixture
 async def dispatcher(folder: Path) -> AsyncIterator[Target]:
     """The dispatcher service. Its registry is its own."""
-    if address := target.deployed("dispatcher"):
-        async with target.connected(address, address) as found:
+    if address := target.deployed(Role.DISPATCHER):
+        async with target.connected_to_deployed(Role.DISPATCHER, address, address) as found:
             yield found
         return
     async with (
@@ -115,6 +117,6 @@ async def dispatcher(folder: Path) -> AsyncIterator[Target]:
             )
         )
         address = await service.start()
-        async with target.connected(address, address, {}) as found:
+        async with target.connected(Role.DISPATCHER, address, address) as found:
             yield found
         await service.stop()

@@ -15,13 +15,22 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 )
 
 from sluice.mesh.env import Address
+from sluice.mesh.roles import Role
+from sluice.mesh.tls import Credentials
 
 
 class Grpcurl:
-    """`grpcurl -plaintext ADDRESS ...`. Blocking: call it in a thread."""
+    """`grpcurl -plaintext ADDRESS ...`, or `grpcurl -authority ROLE -cacert ... ADDRESS ...`.
 
-    def __init__(self, address: Address) -> None:
-        self._channel = grpc.insecure_channel(str(address))
+    Blocking: call it in a thread.
+    """
+
+    def __init__(self, address: Address, role: Role, own: Credentials | None) -> None:
+        if own is None:
+            self._channel = grpc.insecure_channel(str(address))
+        else:
+            authority = [("grpc.ssl_target_name_override", role.dns_name)]
+            self._channel = grpc.secure_channel(str(address), own.for_channel(), authority)
         self._reflected = ProtoReflectionDescriptorDatabase(self._channel)
         self._pool = DescriptorPool(self._reflected)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import grpc.aio
@@ -15,21 +16,38 @@ from sluice.bundle.digest import digest
 from sluice.mesh import errors
 from sluice.mesh.channel import dial
 from sluice.mesh.env import Address, Environment
+from sluice.mesh.roles import Role
 from sluice.mesh.server import GrpcServer
 from sluice.pb import registry_pb2, registry_pb2_grpc, worker_pb2
 from sluice.wire.body import Whole
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request, Response
 from tests.bodies import read_all
+from tests.certificates import credentials
+from tests.contract.grpcurl import Grpcurl
 
 NAMESPACE = "contract"
 
 
-def deployed(service: str) -> Address | None:
+PEERS = {
+    Role.DISPATCHER: Role.CLIENT,
+    Role.USERWORKER: Role.DISPATCHER,
+    Role.OUTBOUND: Role.USERWORKER,
+}
+"""Who calls a service, where its peers have certificates."""
+
+
+def deployed(service: Role) -> Address | None:
     """Where `SLUICE_CONTRACT_<SERVICE>` says that the service is."""
     env = Environment(os.environ)
-    name = f"CONTRACT_{service.upper()}"
+    name = f"CONTRACT_{service.name}"
     return env.address(name, None) if env.text(name, "") else None
+
+
+def certificates() -> Path | None:
+    """The folder that `SLUICE_CONTRACT_CERTS` names, as `sluice certs` wrote it."""
+    folder = Environment(os.environ).text("CONTRACT_CERTS", "")
+    return Path(folder) if folder else None
 
 
 def es_module(source: str, **bindings: Any) -> worker_pb2.Bundle:
@@ -101,7 +119,9 @@ class Target:
     """The service under test."""
 
     channel: grpc.aio.Channel
-    address: Address
+    grpcurl: Callable[[], Grpcurl]
+    """Opens one for the service."""
+
     registry: registry_pb2_grpc.RegistryServiceStub
     metadata: tuple[tuple[str, str], ...] = ()
 
@@ -120,12 +140,22 @@ class Target:
 
 @asynccontextmanager
 async def connected(
-    address: Address, registry: Address, variables: Mapping[str, str] = os.environ
+    service: Role,
+    address: Address,
+    registry: Address,
+    folder: Path | None = None,
+    token: str | None = None,
 ) -> AsyncIterator[Target]:
-    """A target at `address`, whose Workers are put into the registry at `registry`."""
-    token = variables.get("SLUICE_API_TOKEN")
+    """The service at `address`, whose Workers are put into the registry at `registry`.
+
+    With a `folder` of certificates it is asked as whoever calls it.
+    """
     metadata = (("authorization", f"Bearer {token}"),) if token else ()
-    async with dial(address) as channel, dial(registry) as registry_channel:
+    own, manager = credentials(folder, PEERS[service]), credentials(folder, Role.CLIENT)
+    async with (
+        dial(address, service, own) as channel,
+        dial(registry, Role.DISPATCHER, manager) as registry_channel,
+    ):
         stub = registry_pb2_grpc.RegistryServiceStub(registry_channel)
         try:
             await stub.CreateNamespace(
@@ -134,7 +164,15 @@ async def connected(
         except grpc.aio.AioRpcError as error:
             if error.code() is not grpc.StatusCode.ALREADY_EXISTS:
                 raise
-        yield Target(channel, address, stub, metadata)
+        yield Target(channel, partial(Grpcurl, address, service, own), stub, metadata)
+
+
+def connected_to_deployed(
+    service: Role, address: Address, registry: Address
+) -> AbstractAsyncContextManager[Target]:
+    """A service that is deployed."""
+    token = os.environ.get("SLUICE_API_TOKEN")
+    return connected(service, address, registry, certificates(), token)
 
 
 def fake_registry() -> AbstractAsyncContextManager[Address]:

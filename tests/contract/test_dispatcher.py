@@ -8,10 +8,10 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from sluice.mesh.roles import Role
 from sluice.pb import dispatcher_pb2, dispatcher_pb2_grpc
 from tests.contract.failure import failure_of
-from tests.contract.grpcurl import Grpcurl
-from tests.contract.target import NAMESPACE, Target, es_module
+from tests.contract.target import NAMESPACE, Target, deployed, es_module
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 
@@ -46,7 +46,7 @@ async def test_grpcurl_sequence(dispatcher: Target) -> None:
     """A person with grpcurl alone can dispatch a request, and read the answer."""
 
     def session() -> list[dict[str, Any]]:
-        with Grpcurl(dispatcher.address) as grpcurl:
+        with dispatcher.grpcurl() as grpcurl:
             assert "sluice.v1.DispatcherService" in grpcurl.services()
             assert set(grpcurl.describe("sluice.v1.DispatcherService")) == {
                 "Dispatch",
@@ -114,7 +114,7 @@ async def test_bad_input(
 async def test_no_dispatch_worker(dispatcher: Target) -> None:
     """Without a dispatch Worker the answer says which one is missing."""
     stub = dispatcher_pb2_grpc.DispatcherServiceStub(dispatcher.channel)
-    if dispatcher.metadata:
+    if deployed(Role.DISPATCHER):
         pytest.skip("a deployed dispatcher may have one")
     request = dispatcher_pb2.DispatchRequest(head={"method": "GET", "url": "http://a.test/"})
     code, reason, message = await failure_of(stub.Dispatch(request))

@@ -11,7 +11,6 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from sluice.pb import outbound_pb2, outbound_pb2_grpc
 from tests.contract.failure import failure_of
-from tests.contract.grpcurl import Grpcurl
 from tests.contract.target import NAMESPACE, Target
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
@@ -38,7 +37,7 @@ async def test_grpcurl_sequence(outbound: Target) -> None:
     await outbound.deploy("contract-outbound", ANSWERS, "")
 
     def session() -> list[dict[str, Any]]:
-        with Grpcurl(outbound.address) as grpcurl:
+        with outbound.grpcurl() as grpcurl:
             assert "sluice.v1.OutboundService" in grpcurl.services()
             methods = grpcurl.describe("sluice.v1.OutboundService")
             assert set(methods) == {"OutboundFetch", "OutboundFetchStream"}

@@ -10,7 +10,6 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from sluice.pb import userworker_pb2, userworker_pb2_grpc
 from tests.contract.failure import failure_of, read_failure
-from tests.contract.grpcurl import Grpcurl
 from tests.contract.target import NAMESPACE, Target
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
@@ -40,7 +39,7 @@ async def test_grpcurl_sequence(userworker: Target) -> None:
     await userworker.deploy("echo", ECHO)
 
     def session() -> list[dict[str, Any]]:
-        with Grpcurl(userworker.address) as grpcurl:
+        with userworker.grpcurl() as grpcurl:
             assert "sluice.v1.UserWorkerService" in grpcurl.services()
             methods = grpcurl.describe("sluice.v1.UserWorkerService")
             assert methods["Invoke"] == ("InvokeRequest", "InvokeResponse")
@@ -167,8 +166,9 @@ async def test_bad_input(
 
 async def test_exception_is_typed(userworker: Target, stub: Any) -> None:
     """What a Worker throws is WORKER_EXCEPTION, UNKNOWN, with its name and message."""
-    await userworker.deploy("echo", "export default { fetch() { throw new RangeError('far') } }")
-    code, reason, message = await failure_of(stub.Invoke(_invoke()))
+    await userworker.deploy("thrower", "export default { fetch() { throw new RangeError('far') } }")
+    thrower = userworker_pb2.Invocation(worker={"dispatch_namespace": NAMESPACE, "name": "thrower"})
+    code, reason, message = await failure_of(stub.Invoke(_invoke(invocation=thrower)))
     assert (code, reason, message) == (
         grpc.StatusCode.UNKNOWN,
         "WORKER_EXCEPTION",
@@ -179,13 +179,12 @@ async def test_exception_is_typed(userworker: Target, stub: Any) -> None:
 async def test_tail(userworker: Target, stub: Any) -> None:
     """What a Worker prints can be read, by its name."""
     await userworker.deploy(
-        "echo", "export default { fetch() { console.log('printed'); return new Response() } }"
+        "printer", "export default { fetch() { console.log('printed'); return new Response() } }"
     )
-    follow = stub.TailWorker(
-        userworker_pb2.TailWorkerRequest(worker={"dispatch_namespace": NAMESPACE, "name": "echo"})
-    )
+    worker = {"dispatch_namespace": NAMESPACE, "name": "printer"}
+    follow = stub.TailWorker(userworker_pb2.TailWorkerRequest(worker=worker))
     reading = asyncio.create_task(follow.read())
-    await stub.Invoke(_invoke()).read()
+    await stub.Invoke(_invoke(invocation=userworker_pb2.Invocation(worker=worker))).read()
     line = await asyncio.wait_for(reading, 10)
     assert line.line == "printed"
     follow.cancel()

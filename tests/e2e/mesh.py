@@ -19,11 +19,11 @@ import aiohttp
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from sluice.mesh import tls
 from sluice.mesh.channel import dial
-from sluice.mesh.env import Address, Environment
+from sluice.mesh.env import Address
 from sluice.mesh.roles import Role
 from sluice.pb import registry_pb2, registry_pb2_grpc, worker_pb2
+from tests.certificates import credentials, tls_variables
 from tests.e2e.languages import Language
 from tests.e2e.twin import dispatching, twin
 
@@ -177,8 +177,7 @@ class Mesh:
 
     def dial(self, name: str, caller: Role = Role.CLIENT) -> grpc.aio.Channel:
         """A channel to a service; with mTLS, as `caller`."""
-        own = tls.read(Environment(tls_variables(self.certificates, caller)))
-        return dial(self.grpc[name], Role(name), own)
+        return dial(self.grpc[name], Role(name), credentials(self.certificates, caller))
 
     async def namespace(self, name: str) -> None:
         """Create a dispatch namespace."""
@@ -205,15 +204,6 @@ def dispatch_bundle(source: str = "", **binding: Any) -> worker_pb2.Bundle:
     """A dispatch Worker in JavaScript, by host if it is not given, with a binding `dispatcher`."""
     bundle = es_module(source) if source else twin("by_host", Language.JAVASCRIPT)
     return dispatching(bundle, **binding)
-
-
-def tls_variables(certificates: Path | None, role: Role) -> dict[str, str]:
-    """The settings for the certificate of a role. Empty where there are no certificates."""
-    if certificates is None:
-        return {}
-    files = {"CERT": "cert.pem", "KEY": "key.pem", "CA": "ca.pem"}
-    own = certificates / role.value
-    return {f"SLUICE_TLS_{name}": str(own / file) for name, file in files.items()}
 
 
 @asynccontextmanager

@@ -12,9 +12,10 @@ from sluice.cli.main import main
 from sluice.mesh.channel import dial
 from sluice.mesh.roles import Role
 from sluice.pb import http_pb2, userworker_pb2, userworker_pb2_grpc, worker_pb2
+from tests.certificates import tls_variables
 from tests.e2e.chain import Chain
 from tests.e2e.languages import JAVASCRIPT, PYTHON, Languages
-from tests.e2e.mesh import SERVICES, Mesh, running, tls_variables
+from tests.e2e.mesh import SERVICES, Mesh, running
 from tests.e2e.origin import Origin
 
 

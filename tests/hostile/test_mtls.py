@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -20,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from grpc import StatusCode as Code
 
-from sluice.mesh import tls
+from sluice.mesh import tls, writing
 from sluice.mesh.channel import dial
 from sluice.mesh.env import Address, Environment
 from sluice.mesh.pair import OUTBOUND_FETCH
@@ -30,8 +31,9 @@ from sluice.mesh.server import GrpcServer
 from sluice.mesh.tls import Credentials
 from sluice.wire.body import Whole
 from sluice.wire.messages import Response
+from tests.certificates import tls_variables
 from tests.contract.failure import read_failure
-from tests.e2e.mesh import SERVICES, Mesh, tls_variables
+from tests.e2e.mesh import SERVICES, Mesh
 
 LOOPBACK = Address("127.0.0.1", 0)
 HEALTH = "/grpc.health.v1.Health/Check"
@@ -98,7 +100,10 @@ async def outcome(channel: grpc.aio.Channel, method: str) -> Code:
     async with channel:
         try:
             if method.endswith("Stream"):
-                call: Any = channel.stream_stream(method)(iter([b""]), timeout=20)
+                call: Any = channel.stream_stream(method)(timeout=20)
+                with contextlib.suppress(writing.CallEndedError):
+                    await writing.write(call, b"")
+                    await writing.half_close(call)
             else:
                 call = channel.unary_stream(method)(b"", timeout=20)
             async for _ in call:
