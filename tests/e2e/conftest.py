@@ -42,6 +42,7 @@ def _short_folder() -> Iterator[Path]:
 short_folder = pytest.fixture(_short_folder)
 shared_folder = pytest.fixture(_short_folder, scope="session")
 strict_folder = pytest.fixture(_short_folder, scope="session")
+local_folder = pytest.fixture(_short_folder, scope="session")
 
 
 @pytest.fixture(scope="session", params=COMBINATIONS, ids=str)

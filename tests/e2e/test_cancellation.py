@@ -122,7 +122,7 @@ async def test_deadline_of_a_call(chain: Chain, origin: Origin) -> None:
         stub = dispatcher_pb2_grpc.DispatcherServiceStub(channel)
         head = http_pb2.HttpRequestHead(method="GET", url=f"http://{HOST}/")
         head.headers.add(name="x-url", value=origin.url.encode())
-        call = stub.Dispatch(dispatcher_pb2.DispatchRequest(head=head), timeout=1)
+        call = stub.Dispatch(dispatcher_pb2.DispatchRequest(head=head), timeout=0.5)
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             async for _ in call:
                 pass

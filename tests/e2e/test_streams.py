@@ -17,7 +17,7 @@ SIZE = 8 * 2**20
 STALLED = 32 * 2**20
 """Most bytes that all buffers of the chain together may take from an origin, sockets' too."""
 
-QUIET = 0.5
+QUIET = 0.3
 """Seconds without a byte after which a body is stalled."""
 
 

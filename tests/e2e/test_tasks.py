@@ -4,10 +4,10 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
+import pytest_asyncio
 from aiohttp import web
 
 from services.dispatcher import config as dispatcher_config
@@ -28,8 +28,8 @@ from tests.e2e.twin import dispatching, twin
 AT_ONCE = 20
 
 
-@asynccontextmanager
-async def in_process(folder: Path) -> AsyncIterator[tuple[str, Address]]:
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def local_mesh(local_folder: Path) -> AsyncIterator[tuple[str, Address]]:
     """The three services in this process, so that their tasks can be counted. HTTP and gRPC."""
     http, *grpc = (f"127.0.0.1:{free_port()}" for _ in range(4))
     variables = {
@@ -37,8 +37,8 @@ async def in_process(folder: Path) -> AsyncIterator[tuple[str, Address]]:
         "SLUICE_REGISTRY": grpc[0],
         "SLUICE_USERWORKER": grpc[1],
         "SLUICE_OUTBOUND": grpc[2],
-        "SLUICE_DATABASE_URL": f"sqlite+aiosqlite:///{folder}/registry.db",
-        "SLUICE_RUN_DIR": str(folder),
+        "SLUICE_DATABASE_URL": f"sqlite+aiosqlite:///{local_folder}/registry.db",
+        "SLUICE_RUN_DIR": str(local_folder),
         "SLUICE_DRAIN_GRACE": "1s",
         "SLUICE_ALLOW_ADDRESS": "127.0.0.1/32",
     }
@@ -50,11 +50,13 @@ async def in_process(folder: Path) -> AsyncIterator[tuple[str, Address]]:
     ]
     for service in services:
         await service.start()
-    try:
-        yield f"http://{http}/", Address("127.0.0.1", int(grpc[0].rpartition(":")[2]))
-    finally:
-        for service in services:
-            await service.stop()
+    address = Address("127.0.0.1", int(grpc[0].rpartition(":")[2]))
+    async with dial(address) as channel:
+        registry = registry_pb2_grpc.RegistryServiceStub(channel)
+        await registry.CreateNamespace(registry_pb2.CreateNamespaceRequest(name="production"))
+    yield f"http://{http}/", address
+    for service in services:
+        await service.stop()
 
 
 def running() -> Counter[str]:
@@ -63,7 +65,7 @@ def running() -> Counter[str]:
 
 
 async def test_cancelled_requests_leave_no_task(
-    short_folder: Path, origin: Origin, languages: Languages
+    local_mesh: tuple[str, Address], origin: Origin, languages: Languages
 ) -> None:
     """Requests cancelled at random moments leave no task behind in any of the three services."""
 
@@ -73,9 +75,9 @@ async def test_cancelled_requests_leave_no_task(
 
     origin.answer = slowly
     cancelled = 1_000 if languages == JAVASCRIPT else 100
-    async with in_process(short_folder) as (url, address), dial(address) as channel:
+    url, address = local_mesh
+    async with dial(address) as channel:
         registry = registry_pb2_grpc.RegistryServiceStub(channel)
-        await registry.CreateNamespace(registry_pb2.CreateNamespaceRequest(name="production"))
         for namespace, name, bundle in (
             ("", "dispatch", dispatching(twin("by_host", languages.dispatch))),
             ("", "outbound", twin("tags", languages.outbound)),
@@ -83,26 +85,25 @@ async def test_cancelled_requests_leave_no_task(
         ):
             worker = worker_pb2.Worker(dispatch_namespace=namespace, name=name)
             await registry.PutWorker(registry_pb2.PutWorkerRequest(worker=worker, bundle=bundle))
+    async with aiohttp.ClientSession() as session:
 
-        async with aiohttp.ClientSession() as session:
+        async def request(patience: float | None) -> None:
+            timeout = aiohttp.ClientTimeout(total=patience)
+            headers = {"host": HOST, "x-url": origin.url}
+            try:
+                async with session.get(url, headers=headers, timeout=timeout) as response:
+                    await response.read()
+            except TimeoutError:
+                pass
 
-            async def request(patience: float | None) -> None:
-                timeout = aiohttp.ClientTimeout(total=patience)
-                headers = {"host": HOST, "x-url": origin.url}
-                try:
-                    async with session.get(url, headers=headers, timeout=timeout) as response:
-                        await response.read()
-                except TimeoutError:
-                    pass
-
-            await asyncio.gather(*(request(None) for _ in range(8)))
-            before = running()
-            for _ in range(cancelled // AT_ONCE):
-                await asyncio.gather(*(request(random.random() * 0.05) for _ in range(AT_ONCE)))
-            await request(None)
-            async with asyncio.timeout(20):
-                while left := running() - before:
-                    await asyncio.wait(
-                        [t for t in asyncio.all_tasks() if t.get_coro().__qualname__ in left],  # type: ignore[union-attr]
-                        timeout=0.5,
-                    )
+        await asyncio.gather(*(request(None) for _ in range(8)))
+        before = running()
+        for _ in range(cancelled // AT_ONCE):
+            await asyncio.gather(*(request(random.random() * 0.05) for _ in range(AT_ONCE)))
+        await request(None)
+        async with asyncio.timeout(20):
+            while left := running() - before:
+                await asyncio.wait(
+                    [t for t in asyncio.all_tasks() if t.get_coro().__qualname__ in left],  # type: ignore[union-attr]
+                    timeout=0.5,
+                )
