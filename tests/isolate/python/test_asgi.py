@@ -60,16 +60,16 @@ async def unended(scope, receive, send): await send(START); await send(part(b"a"
 async def after(scope, receive, send):
     await send(START); await send(part(b"sent"))
     raise ValueError("after the response")
-left = asyncio.Event()
+
 async def endless(scope, receive, send):
     await receive()
     await send(START)
     while (await asyncio.wait([gone := asyncio.ensure_future(receive())], timeout=0))[1]:
         gone.cancel()
         await send(part(b"x" * 1000, True))
-    left.set()
+
 async def look(scope, receive, send):
-    await left.wait()
+    while lives[0] != "ended": await asyncio.sleep(0)
     await send(START); await send(part(" ".join(lives).encode()))
 """
     + WORKER

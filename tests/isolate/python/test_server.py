@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import zlib
 from collections.abc import AsyncIterator
 
 import pytest
@@ -304,8 +306,6 @@ GZIP = [
 
 async def test_gzip_is_as_in_workerd(start: StartGuest) -> None:
     """Who reads a coded body gets it decoded; who sends it on sends it coded, when it says so."""
-    import gzip
-
     ways = "".join(f"async def way_{i}():\n    {way}\n" for i, (way, _) in enumerate(GZIP))
     guest = await start(
         f"from workers import Response, fetch\nurl = 'http://o.test/'\n{ways}"
@@ -321,6 +321,42 @@ async def test_gzip_is_as_in_workerd(start: StartGuest) -> None:
         assert reply["content-encoding"] == coding, way
         content = gzip.decompress(reply.body) if coding else reply.body
         assert content == b"plain", way
+
+
+CODINGS = [
+    # What plain workerd makes of a body with that coding, but for `br`, which it decodes.
+    ("gzip", gzip.compress(b"plain"), b"plain"),
+    ("GZIP", gzip.compress(b"plain"), gzip.compress(b"plain")),
+    ("x-gzip", b"raw", b"raw"),
+    ("gzip, gzip", b"raw", b"raw"),
+    ("deflate", zlib.compress(b"plain"), zlib.compress(b"plain")),
+    ("br", b"raw", b"raw"),
+    ("gzip", b"no gzip", b"TypeError: Gzip decompression failed."),
+]
+
+
+async def test_only_gzip_is_decoded(start: StartGuest) -> None:
+    """Any other coding is the Worker's business, in both directions."""
+    guest = await start("""
+from workers import Response, fetch
+async def on_fetch(request):
+    try:
+        response = await fetch("http://o.test/")
+        made = Response("plain", headers={"content-encoding": "deflate"})
+        return made if request.url.endswith("/made") else Response(await response.bytes())
+    except TypeError as error:
+        return Response(f"TypeError: {error}")
+""")
+    for coding, content, read in CODINGS:
+
+        async def answer(
+            _: Exchange, __: bytes, coding: str = coding, content: bytes = content
+        ) -> Response:
+            return Response(200, [("content-encoding", coding.encode())], Whole(content))
+
+        guest.answer = answer
+        assert (await guest.fetch()).body == read, coding
+    assert (await guest.fetch("http://w.test/made")).body == b"plain"
 
 
 async def test_responses_without_bodies(start: StartGuest) -> None:

@@ -99,7 +99,7 @@ def _content(response: Response) -> tuple[bytes | AsyncIterator[bytes], int | No
     body = response.body
     if body is None:
         return b"", 0
-    wanted = (response.headers.get("content-encoding") or "").lower()
+    wanted = response.headers.get("content-encoding")
     if (wanted == "gzip") == (body.coding == "gzip"):
         length = body.length
         return body.sent(), length

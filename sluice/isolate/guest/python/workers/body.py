@@ -177,7 +177,11 @@ async def _decoded(chunks: AsyncIterator[bytes], coding: str | None) -> AsyncIte
             if decoder.eof:  # The next member (RFC 1952 section 2.2).
                 decoder = zlib.decompressobj(_GZIP)
             # A piece at a time: a small body may stand for a very large one.
-            yield decoder.decompress(rest, _PIECE)
+            try:
+                piece = decoder.decompress(rest, _PIECE)
+            except zlib.error as error:
+                raise TypeError("Gzip decompression failed.") from error
+            yield piece
             rest = decoder.unconsumed_tail or decoder.unused_data
     yield decoder.flush()
     if not decoder.eof:

@@ -24,8 +24,6 @@ def following(
     """
     if status not in _STATUSES or request.redirect == "manual" or location is None:
         return None
-    if request.redirect == "error":
-        raise TypeError(f"{request.url} redirects, which redirect='error' does not follow.")
     target = urls.parse(location, base=request.url)
     headers = Headers(request.headers)
     if urls.origin(target) != urls.origin(request.url):

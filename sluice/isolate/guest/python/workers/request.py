@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from http import HTTPMethod
 from typing import Any
 
+from workers import data_url
 from workers import url as urls
 from workers.body import Body
 from workers.fields import token
@@ -13,7 +14,7 @@ from workers.headers import Headers
 from workers.message import Message, body_of
 
 _KNOWN = {method.value for method in HTTPMethod}
-_REDIRECTS = ("follow", "manual", "error")
+_REDIRECTS = ("follow", "manual")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Received:
 class Request(Message):
     """A request. `input` is a URL, or a request that `options` change.
 
-    Options: `method`, `headers`, `body`, `redirect` (`follow`, `manual` or `error`). `cf` is taken
+    Options: `method`, `headers`, `body`, `redirect` (`follow` or `manual`). `cf` is taken
     and has no effect. https://developers.cloudflare.com/workers/runtime-apis/request/
     """
 
@@ -46,10 +47,14 @@ class Request(Message):
             self._method = input.method
             return
         base = input if isinstance(input, Request) else None
-        self.url = base.url if base else urls.parse(str(input))
+        self.url = base.url if base else _url(str(input))
         self.redirect = options.get("redirect") or (base.redirect if base else "follow")
         if self.redirect not in _REDIRECTS:
-            raise TypeError(f"redirect must be one of {', '.join(_REDIRECTS)}: {self.redirect!r}")
+            raise TypeError(
+                'Invalid redirect value, must be one of "follow" or "manual" ("error" won\'t be '
+                'implemented since it does not make sense at the edge; use "manual" and check the '
+                "response status code)."
+            )
         self._method = _method(options.get("method") or (base.method if base else "GET"))
         given = options.get("headers")
         self.headers = Headers(base.headers if base and given is None else given)
@@ -86,6 +91,11 @@ class Request(Message):
 
     def __repr__(self) -> str:
         return f"Request(method={self._method!r}, url={self.url!r})"
+
+
+def _url(given: str) -> str:
+    text = given.strip()
+    return data_url.SCHEME + text[5:] if data_url.is_data(text) else urls.parse(text)
 
 
 def _method(given: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import aiohttp
 
 from sluice_guest import egress
+from workers import data_url
 from workers.body import Body
 from workers.headers import Headers
 from workers.redirects import following
@@ -40,6 +41,8 @@ async def follow(request: Request, chosen: str | None = None) -> Response:
 
     `chosen` says which Worker of a dispatch namespace it is for.
     """
+    if data_url.is_data(request.url):
+        return _local(request, chosen)
     for hop in range(MAX_REDIRECTS + 1):
         body = request.body
         content = body.content if body is not None and isinstance(body.content, bytes) else None
@@ -51,6 +54,14 @@ async def follow(request: Request, chosen: str | None = None) -> Response:
         answer.release()
         request = next_request
     raise TypeError("Too many redirects.")
+
+
+def _local(request: Request, chosen: str | None) -> Response:
+    """The response to a `data:` URL. No Worker is asked for one."""
+    kind, content = data_url.decode(request.url)
+    if chosen is not None:
+        raise TypeError(f"Fetch API cannot load: {request.url[:200]}")
+    return Response(content if request.method == "GET" else b"", headers={"content-type": kind})
 
 
 async def _send(request: Request, chosen: str | None) -> aiohttp.ClientResponse:
@@ -70,7 +81,7 @@ def _response(request: Request, answer: aiohttp.ClientResponse, *, is_redirected
     fields = Headers([(name, value) for name, value in answer.headers.items()])
     body = None
     if request.method != "HEAD" and answer.status not in _NO_BODY:
-        coding = (fields.get("content-encoding") or "").lower()
+        coding = fields.get("content-encoding")
         body = Body(
             egress.chunks(answer),
             length=answer.content_length,
