@@ -24,8 +24,8 @@ from workers import bindings
 _BACKLOG = 1024
 
 
-def run(folder: str, listener_fd: int, broker_fd: int) -> None:
-    """Serve the Worker in `folder` on a listening unix socket. Its way out is by the broker.
+def run(folder: str, listener_fd: int) -> None:
+    """Serve the Worker in `folder` on a listening unix socket.
 
     Returns when `worker.json` says `once` and the first invocation is over; else never.
     """
@@ -34,7 +34,7 @@ def run(folder: str, listener_fd: int, broker_fd: int) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(line_buffering=True, errors="backslashreplace")
-    _install(broker_fd)
+    _install()
     with asyncio.Runner() as runner:
         _run_on(runner.get_loop(), _serve(Path.cwd(), listener_fd))
 
@@ -59,11 +59,10 @@ def _show(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         trace.show(error)
 
 
-def _install(broker_fd: int) -> None:
+def _install() -> None:
     """Change what the Worker's code will find, before any of it runs."""
-    broker.install(broker_fd)
-    aiohttp_client.install()
-    http_client.install()
+    aiohttp_client.install(egress.SOCKET)
+    http_client.install(egress.SOCKET)
     sockets.install()
     threads.install()
     imports.install(

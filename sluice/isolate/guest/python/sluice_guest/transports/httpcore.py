@@ -1,4 +1,4 @@
-"""httpcore, on which `httpx` stands: its connection pools send each request to the egress.
+"""httpcore, on which `httpx` stands: its connection pools send each request to the egress socket.
 
 https://www.encode.io/httpcore/connection-pools/
 """
