@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.dispatcher import binding
+from services.dispatcher.rpc_results import RpcResults
 from sluice.http1.server import Exchange
 from sluice.isolate import control
 from sluice.isolate.invocation import Invocation
@@ -34,6 +35,7 @@ class Dispatch:
         self._bindings = binding.Bindings(registry)
         self._userworker = userworker
         self._outbound = outbound
+        self._rpc_results = RpcResults(config.runtime.heap_bytes // 2)
         self.runner = Runner(config, registry.bundle, direct_program, self._subrequest)
 
     async def serve(self, _: None, request: Request, span: Span) -> Response:
@@ -63,7 +65,14 @@ class Dispatch:
             self._limits.with_chosen(bundle.limits),
             hops=hops,
         )
-        return await self.runner.invoke(invocation, request, {})
+        self._rpc_results.begin(invocation.id)
+        try:
+            response = await self.runner.invoke(invocation, request, {})
+        except BaseException:
+            self._rpc_results.end(invocation.id)
+            raise
+        response.watch(lambda _: self._rpc_results.end(invocation.id))
+        return response
 
     async def _subrequest(
         self, invocation: Invocation[worker_pb2.Bundle], received: Exchange
@@ -74,7 +83,11 @@ class Dispatch:
             chosen = binding.parse(header)
             namespace = binding.find(invocation.detail, chosen.binding)
             opening = await self._bindings.invocation(namespace, chosen, invocation.hops)
-            return await self._userworker.call(request, span, opening)
+            response = await self._userworker.call(request, span, opening)
+            if not chosen.rpc_method:
+                return response
+            customer = (namespace.dispatch_namespace, chosen.name)
+            return await self._rpc_results.bound(invocation.id, customer, response)
         subrequest = outbound_pb2.Subrequest(
             worker=invocation.worker, invocation_id=invocation.id, hops=invocation.hops
         )

@@ -373,3 +373,41 @@ async def test_base64_is_bounded(trusted: Workers, caller: worker_pb2.Bundle) ->
     body = json.dumps([["buffer", base64.b64encode(bytes(1 << 20)).decode()]]).encode()
     made = await result_of(trusted, caller, answering(body))
     assert made == {"type": "[object ArrayBuffer]", "polluted": False}
+
+
+BY_METHOD = """export default { async fetch(request, env) {
+  const name = new URL(request.url).host.split('.')[0];
+  if (name === 'other') return env.dispatcher.get(name).fetch(request);
+  try { return new Response((await env.dispatcher.get(name).big()).length) }
+  catch (e) { return new Response(e.message, { status: 503 }) } } }"""
+
+BIG = """import { WorkerEntrypoint } from 'cloudflare:workers';
+const Native = Response;
+const piece = new TextEncoder().encode('x'.repeat(1_000_000));
+function long() {
+  let left = 30;
+  return new ReadableStream({ pull(c) {
+    if (left === 30) c.enqueue(new TextEncoder().encode('["'));
+    if (left-- > 0) return c.enqueue(piece.slice());
+    c.enqueue(new TextEncoder().encode('"]'));
+    c.close(); } });
+}
+globalThis.Response = class extends Native { constructor(body, init) { super(long(), init) } };
+export default class extends WorkerEntrypoint { big() { return 1 } }"""
+
+
+async def test_long_results_at_once(mesh: Mesh) -> None:
+    """Long results at once end no request of another customer: those too many are refused."""
+    await mesh.deploy("dispatch", dispatch_bundle(BY_METHOD))
+    await mesh.deploy("big", BIG, "production")
+    waits = (
+        "export default { async fetch() { await scheduler.wait(%d); return new Response('ok') } }"
+    )
+    await mesh.deploy("other", waits % 3000, "production")
+    other = asyncio.create_task(mesh.get("other.test"))
+    async with asyncio.timeout(45):
+        answers = await asyncio.gather(*(mesh.get("big.test") for _ in range(12)))
+        assert await other == (200, "ok")
+        assert await mesh.get("big.test") == (200, "30000000")
+    assert 503 in {status for status, _ in answers}
+    assert {text for status, text in answers if status != 503} <= {"30000000"}
