@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from sluice.isolate import settings as isolate_settings
 from sluice.isolate.runner import RunnerConfig
@@ -21,9 +21,9 @@ class Config:
     mesh: MeshConfig
     userworker: Address
     outbound: Address
-    database_url: str
+    database_url: str = field(repr=False)
     dispatch_worker: str
-    api_token: str | None
+    api_token: str | None = field(repr=False)
     runner: RunnerConfig
     warnings: tuple[str, ...]
 
