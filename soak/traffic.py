@@ -157,6 +157,6 @@ class Clients:
     ) -> None:
         headers = {"host": host}
         async with self.session.request(method, url, headers=headers, data=data) as response:
-            got = await response.text()
+            got = await response.text(errors="replace")  # a download is not text
         if (response.status, got) != (status, text):
             raise UnexpectedError(got if response.status != 200 else f"200 {got}")
