@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from aiohttp import hdrs, web
 
@@ -91,7 +92,7 @@ def copy_headers(response: Response, answer: Answer) -> None:
             answer.headers.add(name, value)
 
 
-def _content(response: Response) -> tuple[bytes | AsyncIterator[bytes], int | None]:
+def _content(response: Response) -> tuple[bytes | AsyncGenerator[bytes, None], int | None]:
     """What goes on the wire, and how many bytes that is if it is known.
 
     As in workerd, `content-encoding: gzip` is done here, unless the body came so.
@@ -108,7 +109,7 @@ def _content(response: Response) -> tuple[bytes | AsyncIterator[bytes], int | No
     return _compressed(body), None
 
 
-async def _compressed(body: Body) -> AsyncIterator[bytes]:
+async def _compressed(body: Body) -> AsyncGenerator[bytes, None]:
     encoder = zlib.compressobj(wbits=31)
     async for chunk in body:
         # Each chunk is sent when it comes: it may be an event that somebody waits for.
@@ -116,17 +117,21 @@ async def _compressed(body: Body) -> AsyncIterator[bytes]:
     yield encoder.flush()
 
 
-async def _write(answer: Answer, content: bytes | AsyncIterator[bytes], length: int | None) -> None:
+async def _write(
+    answer: Answer, content: bytes | AsyncGenerator[bytes, None], length: int | None
+) -> None:
     """Write the body. Raises `OSError` where it is not as long as was said."""
     if isinstance(content, bytes):
         await answer.write(content)
         return
     sent = 0
-    async for chunk in content:
-        sent += len(chunk)
-        if length is not None and sent > length:
-            break
-        await answer.write(chunk)
+    # A Worker's generator hears at once that nobody wants the rest.
+    async with aclosing(content):
+        async for chunk in content:
+            sent += len(chunk)
+            if length is not None and sent > length:
+                break
+            await answer.write(chunk)
     if length is not None and sent != length:
         raise OSError(f"The body is not {length} bytes long, as its response says.")
 

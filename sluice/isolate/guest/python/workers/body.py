@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from typing import Any
 
 MAX_BUFFERED = 128 * 1024 * 1024
@@ -72,12 +72,12 @@ class Body:
         content, self.content = self.content, None
         return content
 
-    def sent(self) -> bytes | AsyncIterator[bytes]:
+    def sent(self) -> bytes | AsyncGenerator[bytes, None]:
         """Become used, and give what goes on the wire."""
         content = self.take()
         return content if isinstance(content, bytes) else _checked(content)
 
-    async def __aiter__(self) -> AsyncIterator[Buffer]:
+    async def __aiter__(self) -> AsyncGenerator[Buffer, None]:
         content = self.take()
         chunks = _one(content) if isinstance(content, bytes) else _checked(content)
         async for chunk in _decoded(chunks, self.coding):
@@ -154,7 +154,7 @@ async def _one(content: bytes) -> AsyncIterator[bytes]:
     yield content
 
 
-async def _checked(content: AsyncIterable[Any]) -> AsyncIterator[bytes]:
+async def _checked(content: AsyncIterable[Any]) -> AsyncGenerator[bytes, None]:
     """Chunks of a stream that a Worker may have made."""
     async for chunk in content:
         if isinstance(chunk, str):
