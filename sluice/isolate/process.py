@@ -28,7 +28,8 @@ def dying_with_us(signal_name: str) -> list[str]:
 class ChildProcess:
     """A running child, its output read by a `Console`.
 
-    The child has an empty environment and no descriptor but its three and the socket it listens on.
+    The child has an empty environment and no descriptor but its three, the socket it listens on and
+    the one to its broker, if it has one.
     """
 
     def __init__(self, launched: Launched, console: Console) -> None:
@@ -43,10 +44,11 @@ class ChildProcess:
         arguments: Sequence[str],
         folder: Path,
         listener: socket.socket,
+        broker: socket.socket | None,
         console: Console,
     ) -> ChildProcess:
         """Start `arguments` in `folder`, or what the launcher starts without any."""
-        launched = await launcher.launch(arguments, folder, listener)
+        launched = await launcher.launch(arguments, folder, listener, broker=broker)
         child = cls(launched, console)
         try:
             await asyncio.get_running_loop().connect_read_pipe(lambda: console, launched.output)

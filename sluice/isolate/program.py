@@ -30,6 +30,11 @@ class Program:
     arguments: tuple[str, ...] = ()
     """The command line. None for a process that the zygote's fork becomes."""
 
+    @property
+    def asks(self) -> bool:
+        """Whether its sandbox lets the process connect to nothing, so that it asks a broker."""
+        return self.language is Language.PYTHON
+
 
 def language_of(bundle: worker_pb2.Bundle) -> Language:
     """The language of the main module."""

@@ -139,6 +139,7 @@ def attempts(targets: Mapping[str, str]) -> dict[str, Attempt]:
         **dict(_processes(int(targets["service"]))),
         **dict(_resources()),
         **{f"call {name}": attempt for name, attempt in _calls()},
+        **(dict(_of_python()) if targets.get("python") else {}),
         **(dict(_of_forks()) if targets.get("forked") else {}),
         **dict(_programs()),  # last: one that runs takes the probe's place
     }
@@ -192,11 +193,17 @@ def _processes(service: int) -> Iterator[tuple[str, Attempt]]:
         yield "an x32 call", lambda: _call(_X32_GETPID)
 
 
+def _of_python() -> Iterator[tuple[str, Attempt]]:
+    """What Python code may not do, while workerd connects to its egress socket."""
+    yield "socket: unix", partial(_socket, socket.AF_UNIX, socket.SOCK_STREAM, 0)
+    yield "socket: unix datagrams", partial(_socket, socket.AF_UNIX, socket.SOCK_DGRAM, 0)
+    yield "call connect", lambda: _call(_number((42, 203)), -1, 0, 0)
+
+
 def _of_forks() -> Iterator[tuple[str, Attempt]]:
     """What a fork of the zygote may not do, while one that is executed may, or has no zygote."""
     zygote = os.getppid()
     yield "call execve", lambda: _call(_number((59, 221)), 0, 0, 0)
-    yield "socket: unix datagrams", partial(_socket, socket.AF_UNIX, socket.SOCK_DGRAM, 0)
     yield "signal the zygote", lambda: os.kill(zygote, 0)
     yield "trace the zygote", lambda: _call(_number((101, 117)), _PTRACE_SEIZE, zygote, 0, 0)
     yield "have the zygote signalled", lambda: _try_pair(partial(_have_signalled, zygote))

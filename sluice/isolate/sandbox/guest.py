@@ -18,8 +18,11 @@ from typing import NoReturn, TextIO
 from sluice.isolate.sandbox.kernel import LIBC
 from sluice.isolate.sandbox.libraries import libraries
 
-Run = Callable[[str, int], None]
-"""`sluice_guest.main.run`: serves the folder's Worker on a descriptor until the process ends."""
+Run = Callable[[str, int, int], None]
+"""`sluice_guest.main.run`: serves the folder's Worker until the process ends.
+
+Takes the descriptors of the listening socket and of the one to the broker.
+"""
 
 _FOLDER = Path(__file__).resolve().parents[1] / "guest" / "python"
 _PYTHON = Path(sys.executable).resolve()
@@ -49,7 +52,7 @@ class Guest:
             "del sys.path[:2]",
             f"threading.stack_size({_STACK})",  # as `_save_space`
             f"getattr(ctypes.CDLL(None), 'mallopt', print)({_M_ARENA_MAX}, 1)",
-            "main.run('.', 3)",
+            "main.run('.', 3, 4)",
         ]
         return [str(_PYTHON), "-I", "-S", "-X", "utf8", "-u", "-c", "; ".join(steps)]
 
@@ -114,14 +117,14 @@ def _source(module: str, paths: Sequence[str]) -> list[str]:
     return [place for place in places if str(Path(place).parent) in paths]
 
 
-def serve(run: Run, listener: int) -> NoReturn:
+def serve(run: Run, listener: int, broker: int) -> NoReturn:
     """In the fork, confined: be the server, and end with it."""
     status = 1
     try:
         # New ones: those of the zygote took its own output for what it was, a file or a terminal.
         sys.stdout = _lines_to(1)
         sys.stderr = _lines_to(2)
-        run(".", listener)
+        run(".", listener, broker)
         status = 0
     except BaseException:  # it is said where a Worker's output goes
         traceback.print_exc()

@@ -91,6 +91,9 @@ class Launcher:
     def __init__(self, posture: Posture, image: Path | Guest, data: int) -> None:
         self.posture = posture
         guest = image if isinstance(image, Guest) else None
+        self.is_python = guest is not None
+        """Whether processes are the Python guest, whose filter is stricter."""
+
         self.forks = guest is not None and posture.kind is not Kind.BUBBLEWRAP
         """Whether processes are the zygote's forks, and execute nothing."""
 
@@ -103,7 +106,7 @@ class Launcher:
             "bubblewrap": find_bubblewrap(),
             "memory": data + (_EXECUTED_GUEST if guest and not self.forks else 0),
             "read_only": _needed(image, forks=self.forks) if confined else [],
-            "python": guest is not None,
+            "python": self.is_python,
             "guest": guest.paths if guest and self.forks else None,
         }
         self._ids = itertools.count()
@@ -114,17 +117,24 @@ class Launcher:
         self._socket: socket.socket | None = None
         self._starting = asyncio.Lock()
 
+    @property
+    def gaps(self) -> frozenset[str]:
+        """What the sandbox is known not to stop. Python connects to nothing, in any posture."""
+        return frozenset() if self.is_python else self.posture.gaps
+
     async def launch(
         self,
         program: Sequence[str],
         folder: Path,
         listener: socket.socket,
         *,
+        broker: socket.socket | None = None,
         read_only: Sequence[str] = (),
         escapes: str = "",
     ) -> Launched:
-        """Start `program` in `folder`, with the listener as descriptor 3. The guest needs none.
+        """Start `program` in `folder`, with the listener and the broker as descriptors 3 and 4.
 
+        The guest needs no `program`, and asks the broker for connections.
         `read_only` are paths that it may read besides its own. `escapes` has the zygote run the
         escape probe instead, where it need not exec. Raises `SluiceError` where it does not start.
         """
@@ -144,8 +154,9 @@ class Launcher:
                 if asked.uid is not None:
                     _admit(folder, asked.uid)
                 with output.far, info.far, _opened(folder) as opened:
-                    third = opened if self.forks else info.far.fileno()
-                    descriptors = [output.far.fileno(), listener.fileno(), third]
+                    own = opened if self.forks else info.far.fileno()
+                    descriptors = [output.far.fileno(), own, listener.fileno()]
+                    descriptors += [broker.fileno()] if broker else []
                     socket.send_fds(connection, [json.dumps(request).encode()], descriptors)
             except OSError as error:
                 self._end(number, KILLED)

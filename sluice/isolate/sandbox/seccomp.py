@@ -116,13 +116,16 @@ WORKERD: Rules = {**_BOTH, "kill": _NEVER, "tgkill": _NEVER, "listen": _NEVER}
 def cpython(pid: int, listener: int, *, executed: bool) -> Rules:
     """For the Python guest: signals to itself, and asyncio's second listen(2) on `listener`.
 
+    It makes no socket but a pair and connects none, as Landlock has no say in the paths of unix
+    sockets: its connections come from its broker.
     `pid` is its own, as it sees it. A fork of the zygote executes nothing; `executed` is for one
     that bubblewrap has yet to execute.
     """
     itself = (_Check(0, (pid,)),)
     return {
         **_BOTH,
-        "socket": (_UNIX, _STREAM),
+        "socket": _NEVER,
+        "connect": _NEVER,
         "socketpair": (_UNIX, _STREAM),
         "kill": itself,
         "tgkill": itself,

@@ -42,6 +42,8 @@ async def succeeded(launcher: Launcher, folder: Path) -> tuple[int, frozenset[st
     if launcher.posture.kind is Kind.NONE:
         raise ConfigError("SLUICE_SANDBOX: there is no sandbox to try an escape from")
     with neighbourhood(folder) as (own, listener, targets):
+        if launcher.is_python:
+            targets["python"] = "yes"
         if launcher.forks:
             targets["forked"] = "yes"
         launched = await _launch(launcher, own, listener, json.dumps(targets))
@@ -69,7 +71,7 @@ async def check(launcher: Launcher, folder: Path, *, what: str = "sandbox") -> N
         _log.warning("%s: none. %s", what, _UNCONFINED[launcher.forks])
         return
     tried, escaped = await succeeded(launcher, folder)
-    if unknown := escaped - posture.gaps:
+    if unknown := escaped - launcher.gaps:
         raise ConfigError(f"SLUICE_SANDBOX: {posture} does not stop: {', '.join(sorted(unknown))}")
     open_still = f", which does not stop: {', '.join(sorted(escaped))}" if escaped else ""
     _log.info("%s: %s on Linux %s, %d escapes tried%s", what, posture, kernel, tried, open_still)

@@ -7,8 +7,9 @@ each, and says how each ended. It ends with its service, and they with it.
 A fork executes a program, or, where the zygote has taken in the Python guest, is the guest.
 
 Requests: `{"id", "program", "read_only", "folder", "uid", "escapes"}` with the descriptors of the
-output, the listener, and a third: for bubblewrap what it writes its info to, for the guest its
-folder. Answers: `{"id", "pid"}` or `{"id", "error"}`, and later `{"id", "status"}`.
+output, a second (for bubblewrap what it writes its info to, for the guest its folder), the
+listener, and the socket to the broker, if it has one. Answers: `{"id", "pid"}` or
+`{"id", "error"}`, and later `{"id", "status"}`.
 """
 
 from __future__ import annotations
@@ -31,8 +32,11 @@ from sluice.isolate.sandbox import guest as guests
 LISTENER = 3
 """Descriptor of the listening socket in every process started."""
 
+BROKER = 4
+"""Descriptor of the socket to its broker, in every process that has one."""
+
 MAX_MESSAGE = 64 * 1024
-_FILTER, _INFO = 4, 5
+_FILTER, _INFO = 5, 6
 _FIRST_PID = 1  # of a process in bubblewrap, as it sees it
 _HIGH = 64  # above what is put in place
 _OOM_SCORE = "900"  # the Workers' processes before their service
@@ -71,7 +75,7 @@ class Zygote:
 
     def _start_next(self) -> bool:
         try:
-            message, descriptors, _, _ = socket.recv_fds(self._service, MAX_MESSAGE, 3)
+            message, descriptors, _, _ = socket.recv_fds(self._service, MAX_MESSAGE, 4)
         except ConnectionError:
             return False
         if not message:
@@ -108,24 +112,25 @@ class Zygote:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             os.setsid()
+            output, own, *sockets = descriptors
             if self._guest:
-                os.fchdir(descriptors.pop())
+                os.fchdir(own)
             else:
                 signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # which Python ignores
                 os.chdir(request["folder"])
-            _place(descriptors)
+            _place(output, sockets, info=own)
             _limit(self._plan, request["uid"])
             confine = {"bubblewrap": self._in_bubblewrap, "landlock": self._in_landlock}
-            confine.get(self._plan["kind"], self._in_nothing)(request, zygote)
+            confine.get(self._plan["kind"], self._in_nothing)(request, zygote, len(sockets))
         except BaseException as error:
             os.write(2, f"the sandbox did not start: {error}\n".encode())
         finally:
             os._exit(CANNOT_START)
 
-    def _in_bubblewrap(self, request: dict[str, Any], zygote: int) -> None:
+    def _in_bubblewrap(self, request: dict[str, Any], zygote: int, sockets: int) -> None:
         read_end, write_end = os.pipe()  # not a memfd: there are no files to be written any more
         os.write(write_end, self._filter(_FIRST_PID))
-        os.dup2(read_end, _FILTER)
+        os.dup2(_moved_up(read_end), _FILTER)
         command = bubblewrap.command(
             self._plan["bubblewrap"],
             request["program"],
@@ -134,12 +139,13 @@ class Zygote:
             seccomp=_FILTER,
             info=_INFO,
         )
+        os.closerange(LISTENER + sockets, _FILTER)
         os.closerange(_INFO + 1, _HIGH * 1024)
         _take_uid(request["uid"])
         kernel.die_with_parent(zygote)
         _exec(command)
 
-    def _in_landlock(self, request: dict[str, Any], zygote: int) -> None:
+    def _in_landlock(self, request: dict[str, Any], zygote: int, sockets: int) -> None:
         rules = landlock.Ruleset(self._plan["landlock"])
         read_only = [*self._plan["read_only"], *request["read_only"]]
         rules.allow(read_only, landlock.READ_AND_EXECUTE)
@@ -151,7 +157,7 @@ class Zygote:
         kernel.die_with_parent(zygote)
         kernel.drop_capabilities()
         rules.enforce()
-        os.closerange(LISTENER + 1, _HIGH * 1024)
+        os.closerange(LISTENER + sockets, _HIGH * 1024)
         seccomp.install(self._filter(os.getpid()))
         if request["escapes"]:
             escapes.main(request["escapes"])
@@ -164,15 +170,15 @@ class Zygote:
             rules = seccomp.cpython(pid, LISTENER, executed=self._guest is None)
         return seccomp.of_this_machine(rules)
 
-    def _in_nothing(self, request: dict[str, Any], zygote: int) -> None:
+    def _in_nothing(self, request: dict[str, Any], zygote: int, sockets: int) -> None:
         if sys.platform == "linux":
             kernel.die_with_parent(zygote)
-        os.closerange(LISTENER + 1, _HIGH * 1024)
+        os.closerange(LISTENER + sockets, _HIGH * 1024)
         self._run(request["program"])
 
     def _run(self, program: list[str]) -> NoReturn:
         if self._guest:
-            guests.serve(self._guest, LISTENER)
+            guests.serve(self._guest, LISTENER, BROKER)
         _exec(program)
 
 
@@ -180,14 +186,13 @@ def _exec(command: list[str]) -> NoReturn:
     os.execve(command[0], command, {})  # noqa: S606 # there is no shell to start it with
 
 
-def _place(descriptors: list[int]) -> None:
-    """Standard input, output and error, the listener, then what else there is."""
-    output, listener, *info = [_moved_up(descriptor) for descriptor in descriptors]
-    null = _moved_up(os.open(os.devnull, os.O_RDONLY))
-    for target, descriptor in enumerate((null, output, output, listener)):
+def _place(output: int, sockets: list[int], *, info: int) -> None:
+    """Standard input, output and error, the sockets, and what bubblewrap writes its info to."""
+    null = os.open(os.devnull, os.O_RDONLY)
+    moved = [_moved_up(descriptor) for descriptor in (null, output, output, *sockets, info)]
+    for target, descriptor in enumerate(moved[:-1]):
         os.dup2(descriptor, target)
-    for descriptor in info:
-        os.dup2(descriptor, _INFO)
+    os.dup2(moved[-1], _INFO)
 
 
 def _moved_up(descriptor: int) -> int:

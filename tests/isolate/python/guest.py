@@ -18,6 +18,7 @@ import aiohttp
 from sluice.http1.client import Client
 from sluice.http1.server import Exchange, Server
 from sluice.isolate import control
+from sluice.isolate.broker import Broker
 from sluice.wire.body import Whole
 from sluice.wire.errors import SluiceError
 from sluice.wire.messages import Request, Response
@@ -27,7 +28,7 @@ GUEST = Path(__file__).resolve().parents[3] / "sluice/isolate/guest/python"
 PACKAGES = Path(aiohttp.__file__).parent.parent
 ENTRY = (
     "import sys; sys.path.insert(0, sys.argv[1]);"
-    "from sluice_guest.main import run; run('.', int(sys.argv[2]))"
+    "from sluice_guest.main import run; run('.', *map(int, sys.argv[2:]))"
 )
 REQUESTS = ("requests", "urllib3", "certifi", "charset_normalizer")
 HTTPX = ("httpx", "httpcore", "h11", "anyio")
@@ -186,14 +187,16 @@ async def running(
     guest: Guest
     egress = Server(lambda exchange: guest.receive(exchange), on_error=thrown)
     await egress.listen_unix(str(folder / "egress.sock"))
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+    broker = Broker(str(folder / "egress.sock"))
+    with broker.far, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(str(folder / "in.sock"))
         listener.listen(64)
-        arguments = ["-I", "-c", ENTRY, str(GUEST), str(listener.fileno())]
+        inherited = [listener.fileno(), broker.far.fileno()]
+        arguments = ["-I", "-c", ENTRY, str(GUEST), *map(str, inherited)]
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *arguments,
-            pass_fds=[listener.fileno()],
+            pass_fds=inherited,
             cwd=folder,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -207,4 +210,5 @@ async def running(
         if process.returncode is None:
             process.kill()
         await process.communicate()
+        await broker.aclose()
         await egress.close(grace=0)

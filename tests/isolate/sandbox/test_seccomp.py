@@ -69,6 +69,7 @@ def number(machine: str, name: str) -> int:
         ("socket", (40, 1), NO_FAMILY),  # vsock, which no namespace holds
         ("socketpair", (1, 1), ALLOW),
         ("socketpair", (2, 1), NO_FAMILY),
+        ("connect", (5,), ALLOW),  # to its egress socket
         ("clone", (THREAD,), ALLOW),
         ("clone", (17,), EPERM),  # fork
         ("clone", (0x4111,), EPERM),  # vfork, posix_spawn
@@ -121,12 +122,14 @@ FORKED = seccomp.cpython(PID, LISTENER, executed=False)
     ("name", "arguments", "expected"),
     [
         ("execve", (), EPERM),  # a fork has nothing left to execute
-        ("socket", (1, 1), ALLOW),
-        ("socket", (1, 1 | 0x80800), ALLOW),  # close-on-exec and non-blocking
-        ("socket", (1, 2), EPERM),  # datagrams
-        ("socket", (1, 5), EPERM),  # sequenced packets
-        ("socket", (2, 1), NO_FAMILY),
+        ("socket", (1, 1), EPERM),  # unix too: Landlock has no say in where it connects
+        ("socket", (1 | 1 << 32, 1), EPERM),
+        ("socket", (2, 1), EPERM),
+        ("connect", (5,), EPERM),
         ("socketpair", (1, 1), ALLOW),  # with which asyncio wakes itself
+        ("socketpair", (1, 1 | 0x80800), ALLOW),  # close-on-exec and non-blocking
+        ("socketpair", (2, 1), NO_FAMILY),
+        ("socketpair", (1, 5), EPERM),  # sequenced packets
         ("socketpair", (1, 2), EPERM),
         ("clone", (THREAD,), ALLOW),
         ("clone", (17,), EPERM),
@@ -154,6 +157,8 @@ def test_executed_cpython(machine: str) -> None:
     rules = seccomp.cpython(1, LISTENER, executed=True)
     assert verdict(machine, number(machine, "execve"), rules=rules) == ALLOW
     assert verdict(machine, number(machine, "kill"), PID, rules=rules) == EPERM
+    assert verdict(machine, number(machine, "connect"), 5, rules=rules) == EPERM
+    assert verdict(machine, number(machine, "socket"), 1, 1, rules=rules) == EPERM
 
 
 @pytest.mark.parametrize("rules", [seccomp.WORKERD, FORKED])

@@ -1,4 +1,4 @@
-"""The way out: HTTP/1.1 to the egress socket, by aiohttp's client."""
+"""The way out: HTTP/1.1 to the host's egress, by aiohttp's client."""
 
 from __future__ import annotations
 
@@ -15,9 +15,6 @@ from sluice_guest import invocation
 from sluice_guest.frames import Frames
 from sluice_guest.remote import RemoteError
 from sluice_guest.transports import aiohttp_client
-
-SOCKET = "egress.sock"
-"""In the process's working directory."""
 
 _PIECE = 64 * 1024
 _HOP_BY_HOP = frozenset(

@@ -15,7 +15,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
-from sluice_guest import egress, imports, sockets, threads, trace, worker
+from sluice_guest import broker, egress, imports, sockets, threads, trace, worker
 from sluice_guest.server import Server
 from sluice_guest.transports import aiohttp_client, http_client, httpcore, urllib3
 from sluice_guest.worker import Description, LoadError, Worker
@@ -24,8 +24,8 @@ from workers import bindings
 _BACKLOG = 1024
 
 
-def run(folder: str, listener_fd: int) -> None:
-    """Serve the Worker in `folder` on a listening unix socket.
+def run(folder: str, listener_fd: int, broker_fd: int) -> None:
+    """Serve the Worker in `folder` on a listening unix socket. Its way out is by the broker.
 
     Returns when `worker.json` says `once` and the first invocation is over; else never.
     """
@@ -34,7 +34,7 @@ def run(folder: str, listener_fd: int) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(line_buffering=True, errors="backslashreplace")
-    _install()
+    _install(broker_fd)
     with asyncio.Runner() as runner:
         _run_on(runner.get_loop(), _serve(Path.cwd(), listener_fd))
 
@@ -59,18 +59,14 @@ def _show(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         trace.show(error)
 
 
-def _install() -> None:
+def _install(broker_fd: int) -> None:
     """Change what the Worker's code will find, before any of it runs."""
-    aiohttp_client.install(egress.SOCKET)
-    http_client.install(egress.SOCKET)
+    broker.install(broker_fd)
+    aiohttp_client.install()
+    http_client.install()
     sockets.install()
     threads.install()
-    imports.install(
-        {
-            urllib3.MODULE: lambda module: urllib3.patch(module, egress.SOCKET),
-            httpcore.MODULE: httpcore.patch,
-        }
-    )
+    imports.install({urllib3.MODULE: urllib3.patch, httpcore.MODULE: httpcore.patch})
 
 
 async def _serve(folder: Path, listener_fd: int) -> None:

@@ -1,4 +1,4 @@
-"""Sockets of the network: refused in words, which the system-call filter has none of."""
+"""Sockets: refused in words, which the system-call filter has none of."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _init = socket.socket.__init__
 
 
 def install() -> None:
-    """Refuse every socket but a unix socket, and every lookup of a name."""
-    replace(socket.socket, __init__=_init_local)
+    """Refuse every socket but those that there are, as of a pair, and every lookup of a name."""
+    replace(socket.socket, __init__=_init_made)
     replace(
         socket,
         getaddrinfo=_refuse_lookup,
@@ -28,14 +28,14 @@ def install() -> None:
     )
 
 
-def _init_local(
+def _init_made(
     self: socket.socket,
     family: int = -1,
     type: int = -1,  # noqa: A002 — the name there
     proto: int = -1,
     fileno: int | None = None,
 ) -> None:
-    if fileno is None and family != socket.AF_UNIX:
+    if fileno is None:
         raise PermissionError(errno.EPERM, WORDS)
     _init(self, family, type, proto, fileno)
 

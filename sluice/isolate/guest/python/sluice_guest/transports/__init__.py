@@ -1,1 +1,1 @@
-"""HTTP libraries, so changed that what they send goes to the egress socket with its token."""
+"""HTTP libraries, so changed that what they send goes to the egress with its token."""

@@ -1,4 +1,4 @@
-"""aiohttp's client: every connection is one to the egress socket, every target is absolute.
+"""aiohttp's client: every connection is one to the egress, every target is absolute.
 
 The names with an underscore are aiohttp's own; `tests/isolate/python` shows that they still do what
 is expected of them.
@@ -15,7 +15,7 @@ import aiohttp
 from aiohttp import ClientRequest, ClientResponse, TCPConnector
 from aiohttp.client_reqrep import ConnectionKey
 
-from sluice_guest import control, invocation
+from sluice_guest import broker, control, invocation
 from sluice_guest.remote import remote_error
 from sluice_guest.replacement import replace
 
@@ -28,16 +28,9 @@ _send = ClientRequest.send
 _update_headers = ClientRequest.update_headers
 
 
-def install(path: str) -> None:
-    """Send what any `ClientSession` of this process sends to the socket at `path`."""
-
-    async def connect(
-        self: TCPConnector, req: ClientRequest, traces: Any, timeout: aiohttp.ClientTimeout
-    ) -> Any:
-        _, protocol = await self._loop.create_unix_connection(self._factory, path)
-        return protocol
-
-    replace(TCPConnector, _create_connection=connect)
+def install() -> None:
+    """Send what any `ClientSession` of this process sends to the egress."""
+    replace(TCPConnector, _create_connection=_connect_to_egress)
     replace(
         ClientRequest,
         is_ssl=_is_ssl,
@@ -56,6 +49,14 @@ def choosing(chosen: str | None) -> Iterator[None]:
         yield
     finally:
         _chosen.reset(token)
+
+
+async def _connect_to_egress(
+    self: TCPConnector, req: ClientRequest, traces: Any, timeout: aiohttp.ClientTimeout
+) -> Any:
+    sock = await broker.connection()
+    _, protocol = await self._loop.create_unix_connection(self._factory, sock=sock)
+    return protocol
 
 
 def _is_ssl(_: ClientRequest) -> bool:

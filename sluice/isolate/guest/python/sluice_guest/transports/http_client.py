@@ -1,12 +1,12 @@
-"""`http.client`, on which `urllib.request` and urllib3 stand: connections to the egress socket."""
+"""`http.client`, on which `urllib.request` and urllib3 stand: connections to the egress."""
 
 from __future__ import annotations
 
 import http.client
-import socket
 from typing import Any, NoReturn
 
 from sluice_guest import control, invocation
+from sluice_guest.broker import connected
 from sluice_guest.remote import remote_error
 from sluice_guest.replacement import replace
 
@@ -23,33 +23,17 @@ class Https(_Connection):
     default_port = _HTTPS
 
 
-def install(path: str) -> None:
-    """Send what any connection of this process sends to the socket at `path`."""
-
-    def connect_to_egress(self: _Connection) -> None:
-        self.sock = connected(path, self.timeout)
-
+def install() -> None:
+    """Send what any connection of this process sends to the egress."""
     replace(
         _Connection,
-        connect=connect_to_egress,
+        connect=_connect_to_egress,
         putrequest=_put_absolute,
         putheader=_put_unless_control,
         getresponse=_get_or_raise,
         set_tunnel=_refuse_tunnel,
     )
-    replace(http.client.HTTPSConnection, connect=connect_to_egress)
-
-
-def connected(path: str, timeout: Any) -> socket.socket:
-    """A socket that is connected to the egress. `timeout` is in seconds, if it is a number."""
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        sock.settimeout(timeout if isinstance(timeout, int | float) else None)
-        sock.connect(path)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
+    replace(http.client.HTTPSConnection, connect=_connect_to_egress)
 
 
 def absolute(connection: _Connection, target: str) -> str:
@@ -61,6 +45,10 @@ def absolute(connection: _Connection, target: str) -> str:
     host = f"[{host}]" if ":" in host else host
     port = "" if connection.port == connection.default_port else f":{connection.port}"
     return f"{scheme}://{host}{port}{target}"
+
+
+def _connect_to_egress(self: _Connection) -> None:
+    self.sock = connected(self.timeout)
 
 
 def _ascii(host: str) -> str:

@@ -1,4 +1,4 @@
-"""httpcore, on which `httpx` stands: its connection pools send each request to the egress socket.
+"""httpcore, on which `httpx` stands: its connection pools send each request to the egress.
 
 https://www.encode.io/httpcore/connection-pools/
 """

@@ -6,16 +6,16 @@ import socket
 from types import ModuleType
 from typing import Any
 
-from sluice_guest.transports.http_client import connected
+from sluice_guest.broker import connected
 
 MODULE = "urllib3.connection"
 
 
-def patch(module: ModuleType, path: str) -> None:
-    """Let the connections of the module `urllib3.connection` be to the socket at `path`."""
+def patch(module: ModuleType) -> None:
+    """Let the connections of the module `urllib3.connection` be to the egress."""
 
     def new_socket(self: Any) -> socket.socket:
-        return connected(path, self.timeout)
+        return connected(self.timeout)
 
     def connect(self: Any) -> None:
         self.sock = new_socket(self)
