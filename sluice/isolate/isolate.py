@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import socket
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from sluice.http1.client import Client
 from sluice.http1.limits import Limits
 from sluice.http1.server import Exchange, Peer, Server
+from sluice.isolate.broker import Broker
 from sluice.isolate.console import Console
 from sluice.isolate.cpu import CpuMeter
 from sluice.isolate.folder import IN_SOCKET, Folder
@@ -85,6 +88,7 @@ class Isolate:
             limits=Limits(max_message=max_message, max_connections=_MAX_CONNECTIONS),
             admit=self._is_own_peer,
         )
+        self._broker: Broker | None = None
         self._process: ChildProcess
         self._watch: asyncio.Task[None]
 
@@ -119,20 +123,27 @@ class Isolate:
                 file = folder.path / name
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(content)
-            await isolate._launch(launcher, program.arguments)
+            await isolate._launch(launcher, program)
         except BaseException:
-            await isolate._egress.close(grace=0)
+            await isolate._close_ways_out()
             folder.remove()
             raise
         return isolate
 
-    async def _launch(self, launcher: Launcher, arguments: Sequence[str]) -> None:
-        await self._egress.listen_unix(str(self._folder.path / EGRESS_SOCKET))
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+    async def _launch(self, launcher: Launcher, program: Program) -> None:
+        egress = str(self._folder.path / EGRESS_SOCKET)
+        await self._egress.listen_unix(egress)
+        if program.asks:
+            self._broker = Broker(egress)
+        far = self._broker.far if self._broker else None
+        with (
+            far or contextlib.nullcontext(),
+            socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener,
+        ):
             listener.bind(str(self._folder.path / IN_SOCKET))
             listener.listen(_LISTEN_BACKLOG)
             self._process = await ChildProcess.start(
-                launcher, arguments, self._folder.path, listener, self._console
+                launcher, program.arguments, self._folder.path, listener, far, self._console
             )
         self._watch = asyncio.create_task(self._wait_for_death())
 
@@ -236,8 +247,13 @@ class Isolate:
         self._process_failed = status > 0
         self.dead.set()
         await self._client.aclose()
-        await self._egress.close(grace=0)
+        await self._close_ways_out()
         self._folder.remove()
 
+    async def _close_ways_out(self) -> None:
+        if self._broker:
+            await self._broker.aclose()
+        await self._egress.close(grace=0)
+
     def _is_own_peer(self, peer: Peer) -> bool:
-        return peer.pid == self._process.pid
+        return peer.pid == (os.getpid() if self._broker else self._process.pid)
