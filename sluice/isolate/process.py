@@ -15,6 +15,8 @@ from pathlib import Path
 from sluice.isolate.console import Console
 from sluice.isolate.sandbox.launcher import Launched, Launcher
 
+_LAST_OUTPUT = 1.0
+
 
 def dying_with_us(signal_name: str) -> list[str]:
     """A prefix that makes the kernel signal the child when we die, however we die: prctl(2).
@@ -105,5 +107,8 @@ class ChildProcess:
         """Return the exit status once the process has ended and all it printed was read."""
         status = await asyncio.shield(self._launched.exited)
         self.console.finish()
+        # No end comes while its output is open in what it sent to our sockets and nobody takes.
+        await asyncio.wait([self.console.ended], timeout=_LAST_OUTPUT)
+        self.console.close()
         await self.console.ended
         return status

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -136,6 +138,93 @@ async def test_connections_that_say_nothing(solo: Puppet) -> None:
     for isolate in list(solo.workers.runner._pool._isolates.values()):
         if isolate.version.name == "silent":
             await isolate.stop()
+
+
+# What it does to the broker that it shares with nobody, at descriptor 4.
+BROKER = {
+    "a flood of asks": "kept['asks'] = threading.Thread(target=lambda: os.write(4, bytes(1 << 24)), daemon=True); kept['asks'].start()",
+    "garbage": "os.write(4, os.urandom(100))",
+    "answers that nobody takes": "os.write(4, bytes(100))",
+    "descriptors": """
+b = socket.socket(fileno=os.dup(4))
+try:
+    for _ in range(50): socket.send_fds(b, [b'x'], [0, 1, 3, 4] * 20)
+except OSError: pass  # so many are not let under way""",
+    "no more asks": "socket.socket(fileno=os.dup(4)).shutdown(socket.SHUT_WR)",
+    "no more answers": "socket.socket(fileno=os.dup(4)).shutdown(socket.SHUT_RD)",
+    "closing it": "os.close(4)",
+    "another in its place": "a, b = kept['pair'] = socket.socketpair(); os.dup2(b.fileno(), 4)",
+    "connections held to the limit, then more": """
+held = kept["held"] = []
+try:
+    while True: held.append(egress())
+except OSError: pass
+os.write(4, bytes(100))""",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", BROKER)
+async def test_broker(solo: Puppet, how: str) -> None:
+    """Whatever it does to its broker ends its own way out at worst; its neighbours have theirs."""
+    names = (how, "a neighbour of it", "another neighbour")
+    for name in names:  # so that what all of them share is there
+        await solo.run("return 1", name=name)
+    await _stop(solo, names)
+    before = _count_descriptors()
+    assert await solo.run(f"{dedent(BROKER[how])}\nreturn 'done'", name=how) == "done"
+    for name in names[1:]:
+        assert await solo.run("return (await fetch('http://o.test/')).status", name=name) == 200
+    assert await solo.run("return 'answers'", name=how) == "answers"
+    await _stop(solo, names)
+    async with asyncio.timeout(10):
+        while _count_descriptors() > before:  # noqa: ASYNC110 - of /proc there is no event
+            await asyncio.sleep(0)
+
+
+async def _stop(puppet: Puppet, names: tuple[str, ...]) -> None:
+    for isolate in list(puppet.workers.runner._pool._isolates.values()):
+        if isolate.version.name in names:
+            await isolate.stop()
+
+
+def _count_descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def test_a_closed_broker_says_so(solo: Puppet) -> None:
+    """What asks a broker that is gone gets an `OSError` at once, in threads and in the loop."""
+    said = await solo.run(
+        """
+        socket.socket(fileno=os.dup(4)).shutdown(socket.SHUT_RDWR)
+        def by_urllib():
+            try: urllib.request.urlopen("http://o.test/")
+            except OSError as error: return type(error).__name__
+        try: await fetch("http://o.test/")
+        except Exception as error: said = str(error)
+        return [said, await asyncio.to_thread(by_urllib)]
+        """,
+        name="without a broker",
+    )
+    assert said == ["Network connection lost.", "URLError"]
+
+
+async def test_asking_from_everywhere(solo: Puppet) -> None:
+    """Threads, loops of their own and the request's loop ask at once, and each is answered."""
+    said = await solo.run(
+        """
+        import aiohttp
+        def by_urllib(): return urllib.request.urlopen("http://o.test/").status
+        async def by_aiohttp():
+            async with aiohttp.ClientSession() as session:
+                async with session.get("http://o.test/") as response: return response.status
+        def in_a_loop(): return asyncio.run(by_aiohttp())
+        async def by_fetch(): return (await fetch("http://o.test/")).status
+        ways = [by_fetch(), by_aiohttp(), asyncio.to_thread(by_urllib), asyncio.to_thread(in_a_loop)]
+        blocking = by_urllib()  # while the loop stands still
+        return [blocking, *await asyncio.gather(*ways, *(by_fetch() for _ in range(5)))]
+        """
+    )
+    assert said == [200] * 10
 
 
 async def test_interleaved(solo: Puppet) -> None:
