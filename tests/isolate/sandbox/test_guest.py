@@ -121,7 +121,12 @@ async def test_no_descriptor_but_its_own(launcher: Launcher, run_folder: Path) -
     inherited = Path(f"/proc/{launched.pid}/fd")
     kinds = {number: (inherited / number).readlink().name for number in "01234"}
     assert kinds.pop("0") == "null"
-    assert [kinds[number].split(":")[0] for number in "1234"] == ["pipe", "pipe", "socket", "socket"]
+    assert [kinds[number].split(":")[0] for number in "1234"] == [
+        "pipe",
+        "pipe",
+        "socket",
+        "socket",
+    ]
     assert (inherited / "5").readlink().name.startswith("anon_inode:[eventpoll]")
     await ended(launched)
 
