@@ -1,4 +1,4 @@
-"""The headers between the host and an isolate's guest code (`guest/*.js`)."""
+"""The headers between the host and an isolate's guest code (`guest/*.js`, `guest/python`)."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from sluice.wire import params
 from sluice.wire.errors import Reason, SluiceError
 
 CONFIG = "config.capnp"
-"""Name of the config file among the files of a `WorkerdConfig`."""
+"""Name of the config file among a process's files."""
 
 EGRESS_SOCKET = "egress.sock"
 """Name of the socket that the Worker's subrequests go to, in the process's working directory."""

@@ -71,7 +71,7 @@ def _bubblewrap() -> str:
     if bwrap is None or true is None:
         return "bwrap is not installed"
     tried = subprocess.run(  # noqa: S603
-        [bwrap, *_TRIAL, "--ro-bind", "/", "/", true],
+        [bwrap, *_TRIAL, true],
         capture_output=True,
         text=True,
         env={},

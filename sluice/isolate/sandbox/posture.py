@@ -63,9 +63,9 @@ class Posture:
     @property
     def gaps(self) -> frozenset[str]:
         """What it is known not to stop, by the names of the escape probe."""
-        gaps = set()
         if self.kind is not Kind.LANDLOCK or self.namespaces:
             return frozenset()
+        gaps = set()
         if not self.uids:
             # Landlock has no say in connect() to a path. Ours are 128 random bits, each.
             gaps.add("connect to a neighbour's socket by its path")

@@ -55,11 +55,6 @@ class Body:
         """How many bytes, coded, if it is known."""
 
     @property
-    def is_stream(self) -> bool:
-        """Whether it can be sent once only."""
-        return not isinstance(self.content, bytes)
-
-    @property
     def locked(self) -> bool:
         """Whether it has a reader."""
         return self.is_used

@@ -9,7 +9,6 @@ from multidict import CIMultiDict
 
 from workers import fields
 
-Init = "Headers | Mapping[str, Any] | Iterable[tuple[str, Any]] | None"
 _COOKIE = "set-cookie"
 
 
