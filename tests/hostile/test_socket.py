@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import secrets
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
@@ -51,7 +52,7 @@ async def held(workers: Workers, run_folder: Path) -> AsyncIterator[tuple[Path, 
     workers.answer = answer
     before = set(run_folder.glob(f"**/{EGRESS_SOCKET}"))
     # A source of its own, so that it has a process of its own.
-    running = asyncio.create_task(workers.fetch(f"{WAITS} // {id(go)}"))
+    running = asyncio.create_task(workers.fetch(f"{WAITS} // {secrets.token_hex(8)}"))
     token = await came
     (path,) = set(run_folder.glob(f"**/{EGRESS_SOCKET}")) - before
     workers.subrequests.clear()
