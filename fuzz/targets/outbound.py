@@ -21,7 +21,6 @@ from fuzz.target import Target
 from fuzz.transport import Deaf, Wire, pieces, run, turns
 from services.outbound import request_head
 from services.outbound.client import ClientConfig, GuardedClient
-from services.outbound.customer import Customer
 from services.outbound.destination import Guard, classify
 from services.outbound.pool import Held, Pool
 from services.outbound.route import Route, find_route
@@ -32,6 +31,7 @@ from sluice.http1.malformed import MalformedError
 from sluice.http1.response_reader import ResponseReader
 from sluice.mesh.address_range import AddressRange
 from sluice.mesh.connect_to import ConnectTo
+from sluice.wire.customer import Customer
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.hosts import Host, Pattern
 from sluice.wire.messages import Request, Response, check_url
@@ -43,7 +43,6 @@ _MOST_BODY = 64 * 1024
 _ACCEPT = b"{accept}"
 """Stands for what accepts the WebSocket, which an origin works out from the request."""
 
-_CUSTOMER = Customer("a", "b")
 _CUSTOMER = Customer("production", "acme")
 
 

@@ -14,6 +14,7 @@ from sluice.mesh.caller import Caller
 from sluice.mesh.tracing import Kind, Span
 from sluice.pb import outbound_pb2, worker_pb2
 from sluice.registry.source import CurrentSource
+from sluice.wire.customer import Customer
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request, Response
 
@@ -86,7 +87,7 @@ class Dispatch:
             response = await self._userworker.call(request, span, opening)
             if not chosen.rpc_method:
                 return response
-            customer = (namespace.dispatch_namespace, chosen.name)
+            customer = Customer.of(opening.worker)
             return await self._rpc_results.bound(invocation.id, customer, response)
         subrequest = outbound_pb2.Subrequest(
             worker=invocation.worker, invocation_id=invocation.id, hops=invocation.hops

@@ -10,11 +10,9 @@ from collections import Counter
 from collections.abc import AsyncIterator
 
 from sluice.wire.body import Body
+from sluice.wire.customer import Customer
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Response
-
-Customer = tuple[str, str]
-"""A dispatch namespace, and a user Worker in it."""
 
 MAX_RESULT = 32 * 1024 * 1024
 """Most bytes of one result, as in the original."""
@@ -72,7 +70,7 @@ class RpcResults:
         if self._taken + size > self._total or self._taken_by[customer] + size > self._each:
             raise SluiceError(
                 Reason.LOAD_SHED,
-                f"RPC results of {self._taken_by[customer]} bytes of {customer[1]} are held, "
+                f"RPC results of {self._taken_by[customer]} bytes of {customer.worker} are held, "
                 f"{self._taken} of all; {size} more are too many",
             )
         self._taken += size

@@ -19,7 +19,6 @@ from aiohttp.abc import AbstractResolver
 from aiohttp.http import RawResponseMessage
 
 from services.outbound import request_head, response_head, upload, websocket
-from services.outbound.customer import Customer
 from services.outbound.destination import Guard
 from services.outbound.exchange import Exchange, OriginBody
 from services.outbound.failure import EXPECTED, no_response
@@ -30,6 +29,7 @@ from services.outbound.resolver import Resolver
 from services.outbound.route import Route, find_route
 from sluice.http1 import handshake
 from sluice.mesh.connect_to import ConnectTo
+from sluice.wire.customer import Customer
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request, Response, has_body
 from sluice.wire.places import Bounds, Places

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import OrderedDict, deque
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from services.outbound.customer import Customer, asking
+from sluice.wire.customer import Customer
 from sluice.wire.places import Places
 
 MAX_NAMES = 4096
@@ -28,6 +29,9 @@ FAILURE_TTL = 5.0
 _NO_ADDRESS = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
 
 Name = tuple[str, socket.AddressFamily]
+
+asking: ContextVar[Customer] = ContextVar("asking")
+"""For whom a name is looked up. aiohttp calls the resolver and has no place for it."""
 
 
 @dataclass(slots=True)

@@ -9,9 +9,9 @@ from aiohttp import ClientRequest
 from aiohttp.client_reqrep import ConnectionKey
 from yarl import URL
 
-from services.outbound.customer import Customer
 from services.outbound.request_head import origin
 from sluice.mesh.connect_to import ConnectTo, find
+from sluice.wire.customer import Customer
 
 Address = tuple[str, int]
 """Host, as a name or an address, and port."""

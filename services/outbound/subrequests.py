@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 
 from services.outbound import policy
 from services.outbound.client import GuardedClient
-from services.outbound.customer import Customer
 from services.outbound.egress_log import FETCH, SUBREQUEST, EgressLine, without_query
 from services.outbound.policy import Result
 from sluice.http1.server import Exchange
@@ -20,6 +19,7 @@ from sluice.mesh.tracing import Kind, Span
 from sluice.pb import outbound_pb2, worker_pb2
 from sluice.registry.source import BundleSource
 from sluice.wire import params
+from sluice.wire.customer import Customer
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.headers import HOPS
 from sluice.wire.messages import Request, Response
@@ -76,7 +76,7 @@ class Subrequests:
             {attributes.SLUICE_OUTBOUND_WORKER: worker.name},
         )
         limits = self._limits.with_chosen(bundle.limits)
-        customer = (subrequest.worker.dispatch_namespace, subrequest.worker.name)
+        customer = Customer.of(subrequest.worker)
         invocation = Invocation(
             worker, subrequest, run, limits, hops=subrequest.hops, customer=customer
         )
@@ -132,7 +132,7 @@ class Subrequests:
             if span.recording:
                 _describe(request.url, span)
             try:
-                response = await self._client.send(request, _customer(subrequest))
+                response = await self._client.send(request, Customer.of(subrequest.worker))
             except BaseException:
                 await request.body.aclose()
                 raise
@@ -161,7 +161,3 @@ def _obey_policy(outbound: worker_pb2.OutboundBinding, request: Request, line: E
     line.judged(decision)
     if decision.result is Result.DENY:
         raise policy.refusal(request.url)
-
-
-def _customer(subrequest: outbound_pb2.Subrequest) -> Customer:
-    return Customer(subrequest.worker.dispatch_namespace, subrequest.worker.name)

@@ -15,6 +15,7 @@ from sluice.mesh.tracing import Kind, Span
 from sluice.pb import outbound_pb2, userworker_pb2
 from sluice.registry.source import BundleSource
 from sluice.wire import params
+from sluice.wire.customer import Customer
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request, Response
 
@@ -68,7 +69,7 @@ class UserWorkers:
             run,
             self._limits.with_chosen(bundle.limits, chosen.limits),
             hops=chosen.hops,
-            customer=(worker.dispatch_namespace, worker.name),
+            customer=Customer.of(worker),
         )
         return await self.runner.invoke(invocation, request, _said(chosen))
 

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 from sluice.mesh.tracing import Span
 from sluice.pb import worker_pb2
 from sluice.wire.body import Watched
+from sluice.wire.customer import Customer
 from sluice.wire.errors import SluiceError
 from sluice.wire.websocket import WatchedSocket
 
@@ -45,8 +46,8 @@ class Invocation(Generic[Detail]):
     span: Span
     limits: Limits
     hops: int = 0
-    customer: tuple[str, str] | None = None
-    """In whose share of the service it runs: a dispatch namespace and a Worker in it."""
+    customer: Customer | None = None
+    """In whose share of the service it runs; none for a dispatch Worker, which serves all."""
 
     id: str = field(init=False)
     """Names the invocation in logs."""

@@ -23,6 +23,7 @@ from sluice.isolate.version import Version, version_of
 from sluice.mesh import attributes, logs
 from sluice.pb import worker_pb2
 from sluice.wire.bounded import bound, bound_response
+from sluice.wire.customer import Customer
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request, Response
 from sluice.wire.places import Places
@@ -62,7 +63,7 @@ class Runner(Generic[Detail]):
         self._bundle = bundle
         self._program_of = program_of
         self._egress = Egress(config.capacity, on_subrequest)
-        self._places: Places[tuple[str, str]] = Places(
+        self._places: Places[Customer] = Places(
             config.capacity.invocations, Reason.LOAD_SHED, "places for invocations"
         )
         self._launchers = Launchers(config.runtime)

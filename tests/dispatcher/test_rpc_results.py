@@ -8,11 +8,12 @@ import pytest
 
 from services.dispatcher.rpc_results import MAX_RESULT, RpcResults
 from sluice.wire.body import Whole
+from sluice.wire.customer import Customer
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Response
 from tests.bodies import read_all
 
-ACME, OTHER, THIRD = ("ns", "acme"), ("ns", "other"), ("ns", "third")
+ACME, OTHER, THIRD = (Customer("ns", name) for name in ("acme", "other", "third"))
 
 
 class Streamed(Whole):
@@ -32,7 +33,7 @@ def said(size: int) -> Response:
     return Response(200, body=Whole(b"x" * size), content_length=size)
 
 
-async def refused(results: RpcResults, invocation: str, customer: tuple[str, str]) -> Reason | None:
+async def refused(results: RpcResults, invocation: str, customer: Customer) -> Reason | None:
     """Why one more byte is not taken."""
     try:
         await results.bound(invocation, customer, said(1))

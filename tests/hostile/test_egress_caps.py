@@ -17,12 +17,12 @@ import pytest
 import pytest_asyncio
 
 from services.outbound.client import ClientConfig, GuardedClient
-from services.outbound.customer import Customer
 from services.outbound.destination import Guard
 from sluice.http1.handshake import accept_of
 from sluice.mesh import attributes
 from sluice.mesh.address_range import AddressRange
 from sluice.wire.body import Whole
+from sluice.wire.customer import Customer
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request, Response
 from tests.bodies import read_all
@@ -365,11 +365,11 @@ SLOW_DNS = """
 import asyncio, socket, sys
 
 from services.outbound.client import ClientConfig, GuardedClient
-from services.outbound.customer import Customer
 from services.outbound.destination import Guard
 from sluice.http1.handshake import accept_of
 from sluice.mesh.address_range import AddressRange
 from tests.bodies import read_all
+from sluice.wire.customer import Customer
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request
 from tests.outbound.origins import OK, Origins, read_request

@@ -13,6 +13,7 @@ from sluice.mesh import tracing
 from sluice.mesh.tracing import Kind
 from sluice.pb import worker_pb2
 from sluice.wire.body import Whole
+from sluice.wire.customer import Customer
 from sluice.wire.messages import Request, Response
 from tests.bodies import read_all
 
@@ -97,7 +98,7 @@ class Workers:
             detail,
             tracing.start("test", Kind.INTERNAL, None),
             limits or Limits(),
-            customer=("ns", name),
+            customer=Customer("ns", name),
         )
         return await self.runner.invoke(invocation, request, said or {})
 

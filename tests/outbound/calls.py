@@ -11,7 +11,7 @@ import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from services.outbound.client import GuardedClient
-from services.outbound.customer import Customer
+from sluice.wire.customer import Customer
 from sluice.wire.errors import SluiceError
 from sluice.wire.messages import Request, Response
 from tests.bodies import read_all

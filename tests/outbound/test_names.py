@@ -9,8 +9,8 @@ import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from services.outbound import names
-from services.outbound.customer import Customer, asking
-from services.outbound.names import Names
+from services.outbound.names import Names, asking
+from sluice.wire.customer import Customer
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.places import Bounds, Places
 
