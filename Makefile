@@ -13,6 +13,9 @@ PACKAGES := $(VENV)/.packages
 WORKERD := node_modules/.workerd
 ATHERIS := $(VENV)/.atheris
 
+# npm skips what is optional, as each machine's workerd is, also where it could not be fetched.
+FIND_WORKERD := "import os, sluice.isolate.workerd as w; w.find_workerd(os.environ)" 2>/dev/null
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup protos lint types test demo dev bench languages fairness soak fuzz compose-test
@@ -81,4 +84,6 @@ $(ATHERIS): pyproject.toml constraints.txt | $(PACKAGES)
 # cannot outlive what it stands for.
 $(WORKERD): package.json package-lock.json | $(PACKAGES)
 	$(BIN)/npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error
+	@$(BIN)/python -c $(FIND_WORKERD) || { echo "npm brought no workerd for this machine: is the npm registry \
+	within reach? Another workerd may be named in SLUICE_WORKERD" >&2; exit 1; }
 	@mkdir -p $(@D) && touch $@
