@@ -9,25 +9,10 @@ from contextlib import aclosing
 from aiohttp import hdrs, web
 
 from sluice_guest import control, trace
+from sluice_guest.heads import HOP_BY_HOP
 from workers.body import Body
 from workers.response import Response
 
-_NOT_SENT = frozenset(
-    {
-        "connection",
-        "content-length",
-        "keep-alive",
-        "proxy-connection",
-        "sec-websocket-accept",
-        "sec-websocket-extensions",
-        "sec-websocket-key",
-        "sec-websocket-version",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
 _NO_LENGTH = (204, 304)
 _ADDED = (hdrs.CONTENT_TYPE, hdrs.DATE, hdrs.SERVER)
 
@@ -88,7 +73,7 @@ async def send(
 def copy_headers(response: Response, answer: Answer) -> None:
     """Give an answer those headers of a response that are the Worker's to say."""
     for name, value in response.headers.raw():
-        if name not in _NOT_SENT and not control.is_control(name):
+        if name not in HOP_BY_HOP and not control.is_control(name):
             answer.headers.add(name, value)
 
 

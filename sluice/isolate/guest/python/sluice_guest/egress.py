@@ -13,29 +13,13 @@ from yarl import URL
 
 from sluice_guest import invocation
 from sluice_guest.frames import Frames
+from sluice_guest.heads import HOP_BY_HOP, MAX_HEAD, MAX_HEADERS
 from sluice_guest.remote import RemoteError
 from sluice_guest.transports import aiohttp_client
 
 _PIECE = 64 * 1024
-_HOP_BY_HOP = frozenset(
-    {
-        "connection",
-        "content-length",
-        "host",
-        "keep-alive",
-        "proxy-connection",
-        "sec-websocket-accept",
-        "sec-websocket-extensions",
-        "sec-websocket-key",
-        "sec-websocket-version",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
+_NOT_SENT = HOP_BY_HOP | {"host"}
 _NOT_ADDED = ("accept", "accept-encoding", "content-type", "user-agent")
-_MAX_HEAD = 128 * 1024
 
 _loop: asyncio.AbstractEventLoop
 _session: aiohttp.ClientSession  # of this process, which has one way out
@@ -51,9 +35,9 @@ def open_session() -> None:
         cookie_jar=aiohttp.DummyCookieJar(),
         skip_auto_headers=_NOT_ADDED,
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),
-        max_line_size=_MAX_HEAD,
-        max_field_size=_MAX_HEAD,
-        max_headers=256,
+        max_line_size=MAX_HEAD,
+        max_field_size=MAX_HEAD,
+        max_headers=MAX_HEADERS,
     )
 
 
@@ -79,7 +63,7 @@ async def send(
             "fetch() belongs to the event loop of the request. In a thread, use urllib.request, "
             "requests or httpx.Client."
         )
-    fields = [(name, value) for name, value in headers if name.lower() not in _HOP_BY_HOP]
+    fields = [(name, value) for name, value in headers if name.lower() not in _NOT_SENT]
     if length is not None:
         fields.append(("content-length", str(length)))
     if asks_websocket:

@@ -12,6 +12,7 @@ from aiohttp import hdrs, web
 from sluice_guest import answer, control, invocation, rpc, trace, upgrade
 from sluice_guest.background import Background
 from sluice_guest.dispatch import DispatchNamespace
+from sluice_guest.heads import MAX_HEAD, MAX_HEADERS
 from sluice_guest.invocation import Invocation
 from sluice_guest.remote import describe
 from sluice_guest.worker import Description, LoadError, Worker
@@ -23,8 +24,6 @@ from workers.record import recorded
 from workers.request import Received, Request
 from workers.response import Response
 from workers.subrequest import follow
-
-_MAX_HEAD = 128 * 1024
 
 
 class RaisedError(Exception):
@@ -65,9 +64,9 @@ class Server:
             handler_cancellation=True,
             access_log=None,
             auto_decompress=False,
-            max_line_size=_MAX_HEAD,
-            max_field_size=_MAX_HEAD,
-            max_headers=256,
+            max_line_size=MAX_HEAD,
+            max_field_size=MAX_HEAD,
+            max_headers=MAX_HEADERS,
         )
 
     async def _serve(self, http: web.BaseRequest) -> web.StreamResponse:
