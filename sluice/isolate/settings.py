@@ -21,8 +21,22 @@ _LARGEST_MESSAGE = MAX_MESSAGE - 2**20
 
 
 def runner_config(env: Environment, variables: Mapping[str, str]) -> RunnerConfig:
-    """Read them. Raises `ConfigError` where there is no workerd."""
-    env.text("WORKERD", "")
+    """Read them. Raises `ConfigError` that names the variable."""
+    return RunnerConfig(
+        _runtime(env, variables),
+        _pool(env),
+        wall_time=env.duration("WALL_TIME", "60s"),
+        max_message=_max_message(env),
+        limits=Limits(
+            cpu=env.duration("CPU_LIMIT", "30s"),
+            subrequests=env.integer("SUBREQUEST_LIMIT", 10_000),
+        ),
+        capacity=_capacity(env),
+    )
+
+
+def _runtime(env: Environment, variables: Mapping[str, str]) -> Runtime:
+    env.text("WORKERD", "")  # read by `find_workerd`
     try:
         executable = find_workerd(variables)
     except FileNotFoundError as error:
@@ -33,14 +47,17 @@ def runner_config(env: Environment, variables: Mapping[str, str]) -> RunnerConfi
         unsafe=env.flag("UNSAFE_NO_SANDBOX"),
         machine=survey(executable, folder),
     )
-    runtime = Runtime(
+    return Runtime(
         executable=executable,
         folder=folder,
         posture=posture,
         heap_bytes=env.size("WORKER_MEMORY", "128MiB"),
         python_once=_python_once(env),
     )
-    pool = PoolConfig(
+
+
+def _pool(env: Environment) -> PoolConfig:
+    return PoolConfig(
         max_isolates=env.integer("MAX_ISOLATES", 100, least=1),
         idle=env.duration("ISOLATE_IDLE", "5m"),
         recycle_bytes=env.size("ISOLATE_RECYCLE", "512MiB"),
@@ -49,17 +66,6 @@ def runner_config(env: Environment, variables: Mapping[str, str]) -> RunnerConfi
             queue=env.integer("MAX_WAITING_STARTS", 100),
             wait=env.duration("MAX_WAIT", "5s"),
         ),
-    )
-    return RunnerConfig(
-        runtime,
-        pool,
-        wall_time=env.duration("WALL_TIME", "60s"),
-        max_message=_max_message(env),
-        limits=Limits(
-            cpu=env.duration("CPU_LIMIT", "30s"),
-            subrequests=env.integer("SUBREQUEST_LIMIT", 10_000),
-        ),
-        capacity=_capacity(env),
     )
 
 
