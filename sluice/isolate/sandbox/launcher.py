@@ -161,19 +161,23 @@ class Launcher:
             except OSError as error:
                 self._end(number, KILLED)
                 raise SluiceError(Reason.ISOLATE_DIED, f"no process: {error}") from error
-            try:
-                async with asyncio.timeout(_START):
-                    pid = await asked.pid
-                    if self.posture.kind is Kind.BUBBLEWRAP:
-                        pid = await _child_of_bubblewrap(info.take()) or pid
-            except BaseException as error:
-                if not asked.pid.cancelled() and not asked.pid.exception():
-                    _kill(asked.pid.result())
-                if isinstance(error, OSError | TimeoutError):
-                    raise SluiceError(Reason.ISOLATE_DIED, f"no process: {error}") from error
-                raise
-            asked.process = pid
-            return Launched(pid, output.take(), asked.exited)
+            asked.process = await self._begun(asked, info)
+            return Launched(asked.process, output.take(), asked.exited)
+
+    async def _begun(self, asked: _Asked, info: _Pipe) -> int:
+        """The pid of a process that was asked for. It is killed where that cannot be waited for."""
+        try:
+            async with asyncio.timeout(_START):
+                pid = await asked.pid
+                if self.posture.kind is Kind.BUBBLEWRAP:
+                    pid = await _child_of_bubblewrap(info.take()) or pid
+                return pid
+        except BaseException as error:
+            if not asked.pid.cancelled() and not asked.pid.exception():
+                _kill(asked.pid.result())
+            if isinstance(error, OSError | TimeoutError):
+                raise SluiceError(Reason.ISOLATE_DIED, f"no process: {error}") from error
+            raise
 
     async def aclose(self) -> None:
         """End the zygote, and with it every process."""
