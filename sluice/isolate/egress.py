@@ -33,7 +33,7 @@ class Egress(Generic[Detail]):
 
     async def serve(self, isolate: Isolate, exchange: Exchange) -> Response:
         """Serve a subrequest. Raises `SluiceError` where there is no response."""
-        invocation = isolate.find(exchange.control.get(control.TOKEN))
+        invocation = isolate.invocations.find(exchange.control.get(control.TOKEN))
         if invocation is None:
             raise SluiceError(
                 Reason.DESTINATION_PROHIBITED,
@@ -43,7 +43,7 @@ class Egress(Generic[Detail]):
             raise SluiceError(
                 Reason.NOT_SUPPORTED, f"upgrade to {exchange.upgrade!r} is not carried"
             )
-        isolate.shows(invocation)
+        isolate.invocations.shows(invocation)
         self._count(invocation)
         bound(exchange.request, self._capacity.request_body, "request's body")
         invocation.open_subrequests += 1

@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 import os
 import socket
-import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,14 +20,12 @@ from sluice.isolate.folder import IN_SOCKET, Folder
 from sluice.isolate.invocation import Invocation
 from sluice.isolate.process import ChildProcess
 from sluice.isolate.program import Program
+from sluice.isolate.roster import Roster
 from sluice.isolate.sandbox.launcher import Launcher
 from sluice.isolate.version import Version
 from sluice.isolate.workerd import EGRESS_SOCKET
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request, Response
-
-AFTERLIFE = 30.0
-"""Seconds that `waitUntil` work may make subrequests after the response."""
 
 _LISTEN_BACKLOG = 1024
 _MAX_CONNECTIONS = 2048
@@ -60,8 +56,7 @@ class Isolate:
         is_shared: bool,
     ) -> None:
         self.version = version
-        self.in_flight: dict[str, Invocation[Any]] = {}
-        self.last_used = time.monotonic()
+        self.invocations = Roster()
         self.dead = asyncio.Event()
         self.answered = False
         self.usable = True
@@ -72,15 +67,10 @@ class Isolate:
 
         Never one that is shared: all customers would wait for the loops of one.
         """
-        self.last_shown = self.last_used
-        """When something came out last: a subrequest, or the head of a response."""
         self._is_shared = is_shared
         self._folder = folder
         self._console = console
         self._process_failed = False
-        self._ending: deque[tuple[float, Invocation[Any]]] = deque()
-        self._after: dict[str, Invocation[Any]] = {}
-        self._ended = 0
         self._client = Client(str(folder.path / IN_SOCKET), max_message=max_message)
         self._egress = Server(
             lambda exchange: on_subrequest(self, exchange),
@@ -150,43 +140,17 @@ class Isolate:
     async def send(
         self, invocation: Invocation[Any], request: Request, control: Mapping[str, str]
     ) -> tuple[Response, dict[str, str]]:
-        """Serve a request as `invocation`, which must be ended by `end` in every case."""
-        self.in_flight[invocation.token] = invocation
+        """Serve a request as `invocation`. `invocations.end` must end it in every case."""
+        self.invocations.begin(invocation)
         response = await self._client.send(request, control)
         self.answered = True
-        self.shows(invocation)
+        self.invocations.shows(invocation)
         return response
-
-    def shows(self, invocation: Invocation[Any]) -> None:
-        """Something came out of it, which is `invocation`'s."""
-        invocation.shown += 1
-        self.last_shown = time.monotonic()
-
-    def end(self, invocation: Invocation[Any]) -> None:
-        """The response is over. Work after it may go on for `AFTERLIFE` seconds."""
-        if self.in_flight.pop(invocation.token, None) is not None:
-            self.last_used = time.monotonic()
-            self._ended += invocation.has_shown()
-            self._after[invocation.token] = invocation
-            self._ending.append((self.last_used + AFTERLIFE, invocation))
-
-    def find(self, token: str | None) -> Invocation[Any] | None:
-        """The live invocation with that token."""
-        if token is None:
-            return None
-        return self.in_flight.get(token) or self._after.get(token)
-
-    def forget_ended(self, now: float) -> None:
-        """Drop invocations whose time after the response is over."""
-        while self._ending and self._ending[0][0] <= now:
-            del self._after[self._ending.popleft()[1].token]
 
     def charge_cpu(self) -> None:
         """Charge the CPU time used since the last call, and kill a process that used too much."""
-        in_flight = self.in_flight.values()
-        last = self._ending[-1][1] if self._ending else None
-        shown = [invocation for invocation in in_flight if invocation.has_shown()]
-        ended, self._ended = self._ended, 0
+        in_flight, last = self.invocations.in_flight.values(), self.invocations.last
+        shown, ended = self.invocations.take_shown()
         if self.cpu.charge(self._process.cpu_seconds(), in_flight, last, shown, ended):
             self.usable = False
             self._process.kill()
@@ -198,7 +162,7 @@ class Isolate:
 
     def _end_for_threads(self) -> None:
         """Kill it. RLIMIT_NPROC is no limit for it: it counts a uid's, and none of root's."""
-        for invocation in self.in_flight.values():
+        for invocation in self.invocations.in_flight.values():
             invocation.fate = SluiceError(
                 Reason.EXCEEDED_MEMORY, f"the Worker has more than {_MAX_THREADS} threads"
             )

@@ -8,7 +8,8 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from sluice.isolate.isolate import AFTERLIFE, Isolate
+from sluice.isolate.isolate import Isolate
+from sluice.isolate.roster import AFTERLIFE
 from sluice.isolate.version import Version
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.places import Bounds, Places
@@ -119,12 +120,12 @@ class Pool:
         count = len(self._isolates) + len(self._retired) + self._starts.taken
         if count <= self._config.max_isolates:
             return
-        idle = [isolate for isolate in self._isolates.values() if not isolate.in_flight]
+        idle = [isolate for isolate in self._isolates.values() if not isolate.invocations.in_flight]
         if not idle:
             raise SluiceError(
                 Reason.LOAD_SHED, f"all {self._config.max_isolates} isolates are busy"
             )
-        self._remove(min(idle, key=lambda isolate: isolate.last_used))
+        self._remove(min(idle, key=lambda isolate: isolate.invocations.last_used))
 
     def _remove(self, isolate: Isolate) -> None:
         if self._isolates.get(isolate.version) is isolate:
@@ -154,11 +155,11 @@ class Pool:
                 continue
             isolate.charge_cpu()
             if slow:
-                isolate.forget_ended(now)
+                isolate.invocations.forget_ended(now)
                 self._retire_or_evict(isolate, now)
 
     def _retire_or_evict(self, isolate: Isolate, now: float) -> None:
-        unused = 0 if isolate.in_flight else now - isolate.last_used
+        unused = 0 if isolate.invocations.in_flight else now - isolate.invocations.last_used
         if isolate in self._retired:
             if unused > 0:
                 self._remove(isolate)
@@ -187,7 +188,7 @@ class Pool:
         del self._isolates[isolate.version]
         before = [other for other in self._retired if other.version == isolate.version]
         if len(before) >= _RETIRED:
-            self._remove(min(before, key=lambda other: other.last_used))
+            self._remove(min(before, key=lambda other: other.invocations.last_used))
         self._retired.add(isolate)
 
 

@@ -106,7 +106,7 @@ class Runner(Generic[Detail]):
             raise
 
         def closed(_: object) -> None:
-            isolate.end(invocation)
+            isolate.invocations.end(invocation)
             self._places.give(invocation.customer)
             invocation.span.end()
 
@@ -128,11 +128,11 @@ class Runner(Generic[Detail]):
                 control.raise_thrown(error)
             await bound_response(response, self._config.capacity.response_body)
         except TimeoutError as error:
-            if time.monotonic() - isolate.last_shown > self._config.wall_time / 2:
+            if time.monotonic() - isolate.invocations.last_shown > self._config.wall_time / 2:
                 # It may be blocked. Not where it serves others: who asks for what never comes
                 # would have the process that all customers share replaced.
                 isolate.usable = False
-            isolate.end(invocation)
+            isolate.invocations.end(invocation)
             raise SluiceError(
                 Reason.EXCEEDED_WALL_TIME, f"no response within {self._config.wall_time:g} s"
             ) from error
@@ -140,10 +140,10 @@ class Runner(Generic[Detail]):
             # A process that died, it seems, may have closed its sockets and live on.
             if error.reason in (Reason.EXCEEDED_MEMORY, Reason.ISOLATE_DIED):
                 isolate.usable = False
-            isolate.end(invocation)
+            isolate.invocations.end(invocation)
             raise await isolate.explain(invocation, error) from error
         except BaseException:
-            isolate.end(invocation)
+            isolate.invocations.end(invocation)
             raise
         return response, isolate
 

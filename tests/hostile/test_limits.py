@@ -330,7 +330,7 @@ async def test_timers_after_the_time_is_over(workers: Workers) -> None:
         return new Response('ok') } }"""
     assert await workers.fetch(source, name="timers") == (200, "ok")
     isolate = isolate_of(workers, "timers")
-    isolate.forget_ended(float("inf"))
+    isolate.invocations.forget_ended(float("inf"))
     await asyncio.wait_for(isolate.dead.wait(), 20)
     assert await workers.fetch(source, name="timers") == (200, "ok")
 

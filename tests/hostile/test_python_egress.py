@@ -98,7 +98,7 @@ async def test_dead_token(solo: Puppet, when: str) -> None:
     """A token is good for no other process, and of a dead invocation for nothing."""
     token = await solo.run("return tokens()[0]", name=f"ends {when}")
     for isolate in solo.workers.runner._pool._isolates.values():
-        isolate.forget_ended(float("inf"))
+        isolate.invocations.forget_ended(float("inf"))
     name = f"ends {when}" if when == "after the response" else "another"
     request = f"'GET http://o.test/ HTTP/1.1\\r\\nx-sluice-token: {token}\\r\\n\\r\\n'"
     assert "403" in await solo.run(SAY.replace("{said}", request), name=name)

@@ -161,7 +161,7 @@ async def test_dead_token(trusted: Workers) -> None:
     assert (await trusted.fetch(source, "http://a.test/first", detail="first"))[0] == 200
     assert await trusted.fetch(source, "http://a.test/late", detail="late") == (200, "for first")
     for isolate in trusted.runner._pool._isolates.values():
-        isolate.forget_ended(float("inf"))
+        isolate.invocations.forget_ended(float("inf"))
     _, text = await trusted.fetch(source, "http://a.test/late", detail="late")
     assert "not permitted" in text
     assert len(trusted.subrequests) == 2

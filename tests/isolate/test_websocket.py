@@ -113,9 +113,9 @@ async def test_a_worker_serves_one(either: Workers) -> None:
         await socket.send(message)
         assert await socket.receive() == message
     (isolate,) = either.runner._pool._isolates.values()
-    assert len(isolate.in_flight) == 1
+    assert len(isolate.invocations.in_flight) == 1
     await response.aclose()
-    assert not isolate.in_flight
+    assert not isolate.invocations.in_flight
 
 
 async def test_listeners_have_a_way_out(either: Workers) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from sluice.bundle.pack import pack_path
 from sluice.http1.server import Exchange
-from sluice.isolate import isolate
+from sluice.isolate import roster
 from sluice.isolate.invocation import Invocation
 from sluice.pb import worker_pb2
 from sluice.wire.body import Whole
@@ -340,8 +340,8 @@ async def test_wait_until(either: Workers) -> None:
 
 async def test_wait_until_ends(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once its time after the response is over, an invocation makes no more subrequests."""
-    assert isolate.AFTERLIFE == 30.0
-    monkeypatch.setattr(isolate, "AFTERLIFE", 0.0)
+    assert roster.AFTERLIFE == 30.0
+    monkeypatch.setattr(roster, "AFTERLIFE", 0.0)
     source = """export default { fetch(r, env, ctx) {
         ctx.waitUntil(scheduler.wait(1500).then(() => fetch('https://log.test/')).catch((e) => console.log(e.message)));
         return new Response('done') } }"""
