@@ -24,6 +24,7 @@ from sluice.bundle.validate import validate
 from sluice.http1 import outgoing
 from sluice.isolate import control, workerd
 from sluice.isolate.invocation import Limits
+from sluice.isolate.runtime import Runtime
 from sluice.isolate.sandbox.posture import Kind, Posture
 from sluice.mesh import errors
 from sluice.mesh.span import parse_traceparent
@@ -34,7 +35,7 @@ from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import request_from_pb, response_from_pb
 from sluice.wire.websocket import Close, message_from_pb, message_to_pb
 
-_RUNTIME = workerd.Runtime(Path("workerd"), Path(), Posture(Kind.NONE))
+_RUNTIME = Runtime(Path("workerd"), Path(), Posture(Kind.NONE))
 
 
 def _read(data: bytes) -> None:
@@ -142,71 +143,70 @@ def _struct_of(value: dict[str, Any]) -> struct_pb2.Struct:
     return struct
 
 
-def _seeds() -> dict[str, bytes]:
-    head = http_pb2.HttpRequestHead(
-        method="POST",
-        url="https://a.example:8443/p?q",
-        headers=[http_pb2.HttpHeader(name="x-a", value=b"\xe9")],
-        content_length=2,
-    )
-    passed = _struct_of({"params_object": {"customer": "acme", "n": [1, 2.5, None, True]}})
-    outbound = worker_pb2.OutboundBinding(service="outbound", digest="0" * 64, params=passed)
-    worker = worker_pb2.Worker(dispatch_namespace="production", name="api", digest="0" * 64)
-    module = worker_pb2.Module(
-        name="index.js", kind=worker_pb2.Module.KIND_ES_MODULE, content=b"export default {}"
-    )
-    namespace = worker_pb2.DispatchNamespaceBinding(
-        binding="DISPATCH",
-        dispatch_namespace="production",
-        outbound_service="outbound",
-        outbound_parameters=["params_object"],
-    )
-    messages: dict[str, Any] = {
-        "invocation": userworker_pb2.InvokeStreamRequest(
-            invocation=userworker_pb2.Invocation(
-                worker=worker,
-                outbound=outbound,
-                props=_struct_of({"plan": "free"}),
-                limits=worker_pb2.Limits(cpu_ms=50),
-                rpc_method="add",
-            ),
-            head=head,
-            body=b"hi",
-        ),
-        "subrequest": outbound_pb2.OutboundFetchRequest(
-            subrequest=outbound_pb2.Subrequest(worker=worker, outbound=outbound, hops=1),
-            head=head,
-            body=b"hi",
-        ),
-        "response": userworker_pb2.InvokeResponse(
-            head=http_pb2.HttpResponseHead(status=201, headers=head.headers, status_text="It is"),
-            body=b"hi",
-        ),
-        "message": http_pb2.WebSocketMessage(
-            close=http_pb2.WebSocketClose(code=1000, reason="bye")
-        ),
-        "bundle": worker_pb2.Bundle(
-            main_module="index.js",
-            modules=[module],
-            compatibility_date="2026-01-01",
-            compatibility_flags=["nodejs_compat"],
-            vars=_struct_of({"A": {"b": [1]}}),
-            secrets={"KEY": "secret"},
-            dispatch_namespaces=[namespace],
-        ),
-        "struct": passed,
-        "error": status_pb2.Status.FromString(errors.abort_arguments(_error_of())[2][0][1]),
-    }
-    seeds = {
-        name: bytes([list(_READERS).index(name)]) + message.SerializeToString()
-        for name, message in messages.items()
-    }
-    seeds["traceparent"] = b"\x0700-" + b"a" * 32 + b"-" + b"b" * 16 + b"-01"
-    return seeds
-
-
 def _error_of() -> SluiceError:
     return SluiceError(Reason.WORKER_EXCEPTION, "Error: m", name="Error", message="m")
+
+
+_HEAD = http_pb2.HttpRequestHead(
+    method="POST",
+    url="https://a.example:8443/p?q",
+    headers=[http_pb2.HttpHeader(name="x-a", value=b"\xe9")],
+    content_length=2,
+)
+_PARAMS = _struct_of({"params_object": {"customer": "acme", "n": [1, 2.5, None, True]}})
+_OUTBOUND = worker_pb2.OutboundBinding(service="outbound", digest="0" * 64, params=_PARAMS)
+_WORKER = worker_pb2.Worker(dispatch_namespace="production", name="api", digest="0" * 64)
+_MODULE = worker_pb2.Module(
+    name="index.js", kind=worker_pb2.Module.KIND_ES_MODULE, content=b"export default {}"
+)
+_NAMESPACE = worker_pb2.DispatchNamespaceBinding(
+    binding="DISPATCH",
+    dispatch_namespace="production",
+    outbound_service="outbound",
+    outbound_parameters=["params_object"],
+)
+_MESSAGES: dict[str, Any] = {
+    "invocation": userworker_pb2.InvokeStreamRequest(
+        invocation=userworker_pb2.Invocation(
+            worker=_WORKER,
+            outbound=_OUTBOUND,
+            props=_struct_of({"plan": "free"}),
+            limits=worker_pb2.Limits(cpu_ms=50),
+            rpc_method="add",
+        ),
+        head=_HEAD,
+        body=b"hi",
+    ),
+    "subrequest": outbound_pb2.OutboundFetchRequest(
+        subrequest=outbound_pb2.Subrequest(worker=_WORKER, outbound=_OUTBOUND, hops=1),
+        head=_HEAD,
+        body=b"hi",
+    ),
+    "response": userworker_pb2.InvokeResponse(
+        head=http_pb2.HttpResponseHead(status=201, headers=_HEAD.headers, status_text="It is"),
+        body=b"hi",
+    ),
+    "message": http_pb2.WebSocketMessage(close=http_pb2.WebSocketClose(code=1000, reason="bye")),
+    "bundle": worker_pb2.Bundle(
+        main_module="index.js",
+        modules=[_MODULE],
+        compatibility_date="2026-01-01",
+        compatibility_flags=["nodejs_compat"],
+        vars=_struct_of({"A": {"b": [1]}}),
+        secrets={"KEY": "secret"},
+        dispatch_namespaces=[_NAMESPACE],
+    ),
+    "struct": _PARAMS,
+    "error": status_pb2.Status.FromString(errors.abort_arguments(_error_of())[2][0][1]),
+}
+
+
+def _seeds() -> dict[str, bytes]:
+    messages = {
+        name: bytes([list(_READERS).index(name)]) + message.SerializeToString()
+        for name, message in _MESSAGES.items()
+    }
+    return {**messages, "traceparent": b"\x0700-" + b"a" * 32 + b"-" + b"b" * 16 + b"-01"}
 
 
 TARGET = Target("wire", _read, _seeds())
