@@ -16,6 +16,9 @@ from pathlib import Path
 IN_SOCKET = "in.sock"
 """Name of the socket that requests go to the Worker by."""
 
+EGRESS_SOCKET = "egress.sock"
+"""Name of the socket that its subrequests go to."""
+
 _NAME = re.compile(r"i-[A-Za-z0-9_-]{22}")
 
 

@@ -16,14 +16,13 @@ from sluice.http1.server import Exchange, Peer, Server
 from sluice.isolate.broker import Broker
 from sluice.isolate.console import Console
 from sluice.isolate.cpu import CpuMeter
-from sluice.isolate.folder import IN_SOCKET, Folder
+from sluice.isolate.folder import EGRESS_SOCKET, IN_SOCKET, Folder
 from sluice.isolate.invocation import Invocation
 from sluice.isolate.process import ChildProcess
 from sluice.isolate.program import Program
 from sluice.isolate.roster import Roster
 from sluice.isolate.sandbox.launcher import Launcher
 from sluice.isolate.version import Version
-from sluice.isolate.workerd import EGRESS_SOCKET
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request, Response
 

@@ -9,12 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from sluice.isolate.program import Language
+from sluice.isolate.runtime import Runtime
 from sluice.isolate.sandbox import trial
 from sluice.isolate.sandbox.guest import Guest, find_guest
 from sluice.isolate.sandbox.launcher import Launcher
 from sluice.isolate.sandbox.machine import closed
 from sluice.isolate.sandbox.posture import Kind, Posture
-from sluice.isolate.workerd import Runtime
 from sluice.mesh.env import ConfigError
 from sluice.wire.errors import Reason, SluiceError
 

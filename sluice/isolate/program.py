@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from sluice.isolate import cpython, workerd
-from sluice.isolate.workerd import Runtime
+from sluice.isolate.runtime import Runtime
 from sluice.pb import worker_pb2
 
 

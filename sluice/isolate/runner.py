@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from sluice.isolate import control, workerd
+from sluice.isolate import control
 from sluice.isolate.capacity import Capacity
 from sluice.isolate.console import Console
 from sluice.isolate.egress import Egress, OnSubrequest
@@ -19,6 +19,7 @@ from sluice.isolate.launchers import Launchers
 from sluice.isolate.output import Output
 from sluice.isolate.pool import Pool, PoolConfig
 from sluice.isolate.program import Language, Program, language_of
+from sluice.isolate.runtime import Runtime
 from sluice.isolate.version import Version, version_of
 from sluice.mesh import attributes, logs
 from sluice.pb import worker_pb2
@@ -30,14 +31,14 @@ from sluice.wire.places import Places
 from sluice.wire.websocket import MAX_MESSAGE
 
 Detail = TypeVar("Detail")
-ProgramOf = Callable[[worker_pb2.Bundle, workerd.Runtime], Program]
+ProgramOf = Callable[[worker_pb2.Bundle, Runtime], Program]
 
 
 @dataclass(frozen=True, slots=True)
 class RunnerConfig:
     """How a service runs Workers."""
 
-    runtime: workerd.Runtime
+    runtime: Runtime
     pool: PoolConfig
     wall_time: float = 60.0
     """Seconds that an invocation may take until its response begins."""

@@ -10,9 +10,10 @@ from sluice.isolate.capacity import Capacity
 from sluice.isolate.invocation import Limits
 from sluice.isolate.pool import PoolConfig
 from sluice.isolate.runner import RunnerConfig
+from sluice.isolate.runtime import Runtime
 from sluice.isolate.sandbox.machine import survey
 from sluice.isolate.sandbox.posture import choose
-from sluice.isolate.workerd import Runtime, find_workerd
+from sluice.isolate.workerd import find_workerd
 from sluice.mesh.channel import MAX_MESSAGE
 from sluice.mesh.env import ConfigError, Environment
 from sluice.wire.places import Bounds

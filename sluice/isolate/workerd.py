@@ -15,11 +15,11 @@ import os
 import platform
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from sluice.isolate.sandbox.posture import Posture
+from sluice.isolate.folder import EGRESS_SOCKET
+from sluice.isolate.runtime import Runtime
 from sluice.isolate.sandbox.zygote import LISTENER
 from sluice.pb import worker_pb2
 from sluice.wire import params
@@ -28,10 +28,6 @@ from sluice.wire.errors import Reason, SluiceError
 CONFIG = "config.capnp"
 """Name of the config file among a process's files."""
 
-EGRESS_SOCKET = "egress.sock"
-"""Name of the socket that the Worker's subrequests go to, in the process's working directory."""
-
-_BASE = 614 * 1024 * 1024  # what workerd holds at rest, 512 MiB of it address space for code
 _HOST_DATE = "2026-01-01"
 _HOST_FLAGS = ["nodejs_compat", "experimental"]
 _GUEST = ["clone", "rpc", "websocket", "shim"]
@@ -60,29 +56,6 @@ _CONFIG_KEYS = {
     _Kind.KIND_JSON: "json",
     _Kind.KIND_WASM: "wasm",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Runtime:
-    """What every isolate of a service shares."""
-
-    executable: Path
-    folder: Path
-    """Where isolates keep their sockets and configs, a folder each."""
-
-    posture: Posture
-    """How each process is confined."""
-
-    heap_bytes: int = 128 * 1024 * 1024
-    """Most JavaScript heap of an isolate, or memory of a Python Worker."""
-
-    python_once: bool = False
-    """Whether each invocation of a Python Worker has a process of its own."""
-
-    @property
-    def data_bytes(self) -> int:
-        """Most private memory of a process: its base, the heap, and as much again outside it."""
-        return _BASE + 2 * self.heap_bytes
 
 
 def find_workerd(variables: Mapping[str, str]) -> Path:

@@ -16,9 +16,10 @@ import pytest_asyncio
 from sluice.isolate.pool import PoolConfig
 from sluice.isolate.program import direct_program, user_program
 from sluice.isolate.runner import Runner, RunnerConfig
+from sluice.isolate.runtime import Runtime
 from sluice.isolate.sandbox.machine import best, survey
 from sluice.isolate.sandbox.posture import Kind, Posture, choose
-from sluice.isolate.workerd import Runtime, find_workerd
+from sluice.isolate.workerd import find_workerd
 from sluice.mesh.env import ConfigError
 from tests.e2e.mesh import Mesh, dispatch_bundle, running
 from tests.e2e.origin import Origin

@@ -20,8 +20,9 @@ from sluice.isolate.isolate import Isolate
 from sluice.isolate.pool import PoolConfig
 from sluice.isolate.program import user_program
 from sluice.isolate.runner import Runner, RunnerConfig
+from sluice.isolate.runtime import Runtime
 from sluice.isolate.sandbox.machine import best
-from sluice.isolate.workerd import Runtime, find_workerd
+from sluice.isolate.workerd import find_workerd
 from sluice.wire.body import Whole
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request, Response

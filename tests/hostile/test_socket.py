@@ -19,8 +19,8 @@ import pytest
 import pytest_asyncio
 
 from sluice.http1.server import Exchange
+from sluice.isolate.folder import EGRESS_SOCKET
 from sluice.isolate.invocation import Invocation
-from sluice.isolate.workerd import EGRESS_SOCKET
 from sluice.wire.body import Whole
 from sluice.wire.messages import Request, Response
 from tests.isolate.workers import Workers

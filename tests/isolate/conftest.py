@@ -13,8 +13,9 @@ import pytest
 from sluice.isolate.pool import PoolConfig
 from sluice.isolate.program import direct_program, user_program
 from sluice.isolate.runner import Runner, RunnerConfig
+from sluice.isolate.runtime import Runtime
 from sluice.isolate.sandbox.machine import best
-from sluice.isolate.workerd import Runtime, find_workerd
+from sluice.isolate.workerd import find_workerd
 from tests.isolate.workers import MakeWorkers, Workers
 
 
