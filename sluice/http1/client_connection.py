@@ -164,7 +164,7 @@ class ClientConnection(Connection):
         reader, self._reader = self._reader, None
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(error)
-        elif reader is not None:
+        if reader is not None:
             reader.end(error)
         self.abort()
 

@@ -92,6 +92,12 @@ class RequestReader:
         if self._framing > self._limits.max_head:
             raise MalformedError(431, f"more than {self._limits.max_head} bytes of head or framing")
 
+    def close(self) -> None:
+        """Read no more."""
+        self.ended = True
+        # They hold this reader and its connection: left alone, all wait for the collector.
+        del self._parser, self._new_body
+
     def take_behind(self) -> bytes:
         """Bytes that came behind a request for a WebSocket, which is answered now.
 

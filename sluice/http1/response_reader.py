@@ -44,7 +44,7 @@ class ResponseReader:
         self._max_head = max_head
         self._max_headers = max_headers
         self._new_body = new_body
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
         self._phrase = b""
         self._lines: list[Line] = []
         self._body: Incoming | None = None
@@ -53,7 +53,7 @@ class ResponseReader:
 
     def feed(self, data: bytes) -> None:
         """Read `data`. Bytes behind the response only make the connection unfit for another."""
-        if self.complete:
+        if self._parser is None:
             self.reusable = False
             return
         self._framing += len(data)
@@ -66,12 +66,17 @@ class ResponseReader:
             if not self.complete:
                 raise read_error(error, 502) from None
         if self.complete:
-            del self._parser  # It holds this reader: left alone, the two wait for the collector.
+            self.close()
         elif self._framing > self._max_head:
             raise MalformedError(502, f"more than {self._max_head} bytes of head or framing")
 
+    def close(self) -> None:
+        """Read no more."""
+        self._parser = None  # It holds this reader: left alone, the two wait for the collector.
+
     def end(self, error: SluiceError | None) -> None:
         """The connection ended: cleanly, or by `error`. Only a body without a length ends so."""
+        self.close()
         if self.complete or self._body is None:
             return
         if self._until_close and error is None:
@@ -101,7 +106,9 @@ class ResponseReader:
     def on_headers_complete(self) -> None:
         """The end of a head."""
         lines, self._lines = self._lines, []
-        status, version = self._parser.get_status_code(), self._parser.get_http_version()
+        parser = self._parser
+        assert parser is not None  # noqa: S101 — for mypy; it is what calls this
+        status, version = parser.get_status_code(), parser.get_http_version()
         if version not in ("1.1", "1.0"):
             raise MalformedError(502, f"a response in HTTP/{version}")
         if 100 <= status < 200 and status != 101:

@@ -91,6 +91,7 @@ class ServerConnection(Connection):
         super().connection_lost(exc)
         self._serving.connections.pop(self, None)
         self._gone()
+        self._reader.close()
 
     def resume_writing(self) -> None:
         """The peer reads on."""

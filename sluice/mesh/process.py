@@ -92,7 +92,7 @@ async def _run(service: Service) -> int:
         _log.info("listening on %s", await service.start())
         # What lives now lives on: looking through it again at each collection costs each request.
         gc.freeze()
-        gc.set_threshold(20_000, 50, 50)
+        gc.set_threshold(20_000, 10, 10)
 
     async def stop() -> None:
         await service.stop()
