@@ -108,6 +108,7 @@ class Runner(Generic[Detail]):
 
         def closed(_: object) -> None:
             isolate.invocations.end(invocation)
+            invocation.flow = None  # It has the response; the invocation is kept for a while.
             self._places.give(invocation.customer)
             invocation.span.end()
 
