@@ -4,7 +4,7 @@
 - `wire`      HTTP messages as values, to protobuf and back; the error table. No I/O
 - `http1`     HTTP/1.1 on sockets, over llhttp: the server and the client
 - `mesh`      being a gRPC service: serve, dial, exchange, errors, environment, tracing, logs
-- `isolate`   owning Worker processes: workerd, the pool, invocations, the egress socket
+- `isolate`   owning Worker processes: workerd and CPython, sandboxes, the pool, invocations
 - `bundle`    a Worker's files and settings: wrangler configs, modules, digest
 - `registry`  namespaces, Workers and versions: the store, and the client of it
 - `cli`       the `sluice` command
