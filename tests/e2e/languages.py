@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from itertools import product
 from typing import NamedTuple
@@ -25,6 +26,12 @@ class Languages(NamedTuple):
         return "-".join(self)
 
 
-COMBINATIONS = [Languages(*languages) for languages in product(Language, repeat=3)]
-JAVASCRIPT, PYTHON = COMBINATIONS[0], COMBINATIONS[-1]
+_ALL = [Languages(*languages) for languages in product(Language, repeat=3)]
+JAVASCRIPT, PYTHON = _ALL[0], _ALL[-1]
 """One language alone: enough for tests that concern each service by itself."""
+
+_IN_PAIRS = [languages for languages in _ALL if languages.count(Language.PYTHON) % 2 == 0]
+
+COMBINATIONS = _ALL if os.environ.get("SLUICE_TEST_LANGUAGES") == "all" else _IN_PAIRS
+"""The chains that tests run in: `SLUICE_TEST_LANGUAGES=all` for all eight. By default the four in
+which each two roles meet in each pair of languages: the whole run has ten minutes."""
