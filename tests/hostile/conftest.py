@@ -55,7 +55,7 @@ async def _runner(
     workers.runner = Runner(
         RunnerConfig(
             Runtime(executable, folder, posture or best(executable, folder)),
-            PoolConfig(max_isolates=8),
+            PoolConfig(max_isolates=32),
             wall_time=15,
         ),
         workers.bundle,
