@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench import cpu
+from bench import cpu, processes
 from sluice.bundle import pack
 from sluice.http1.server import Exchange
 from sluice.isolate.invocation import Invocation, Limits
@@ -78,11 +78,11 @@ class Isolates:
         digest = f"{len(self._bundles):064x}"
         self._bundles[digest] = pack.pack_path(WORKERS / file).bundle
         worker = worker_pb2.Worker(dispatch_namespace="bench", name=file, digest=digest)
-        before = set(cpu.descendants(os.getpid()))
+        before = set(processes.descendants(os.getpid()))
         begun = time.perf_counter()
         await self.ask(worker)
         first = time.perf_counter() - begun
-        return Started(worker, frozenset(cpu.descendants(os.getpid())) - before, first)
+        return Started(worker, frozenset(processes.descendants(os.getpid())) - before, first)
 
     async def ask(self, worker: worker_pb2.Worker) -> None:
         """Ask, and read the answer. Raises `RuntimeError` where it is another than `HELLO`."""

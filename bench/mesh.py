@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import child, cpu, sources
+from bench import child, sources
 from bench.chain import CUSTOMER, Chain
+from bench.processes import isolates
 from bench.workerd import DATE
 from sluice.cli import dev_mesh
 from sluice.cli.remote_registry import RemoteRegistry
@@ -76,16 +77,13 @@ class Mesh:
 def _processes(services: dict[str, int]) -> dict[str, int]:
     """Each service, and its one isolate."""
     python = {f"py-{name}": pid for name, pid in services.items()}
-    isolates = {
-        f"workerd-{_ISOLATES[name]}": _workerd(cpu.descendants(pid))
-        for name, pid in services.items()
-    }
-    return python | isolates
+    workerd = {f"workerd-{_ISOLATES[name]}": _isolate(pid) for name, pid in services.items()}
+    return python | workerd
 
 
-def _workerd(pids: list[int]) -> int:
-    """The one isolate among the processes that a service started."""
-    found = [pid for pid in pids if Path(f"/proc/{pid}/exe").resolve().name == "workerd"]
+def _isolate(service: int) -> int:
+    """The one isolate that a service started."""
+    found = isolates(service)
     if len(found) != 1:
         raise RuntimeError(f"a service has {len(found)} isolates, not one")
     return found[0]

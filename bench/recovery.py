@@ -8,10 +8,10 @@ import os
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from bench import cpu
 from bench.child import HOST
+from bench.processes import isolates
 
 _PATIENCE = 30.0
 """Seconds that one answer may take."""
@@ -60,14 +60,7 @@ async def _isolate(port: int, host: str, service: int) -> int:
 
 def workers(service: int) -> set[int]:
     """The isolates that a service runs."""
-    return {pid for pid in cpu.descendants(service) if _is_workerd(pid)}
-
-
-def _is_workerd(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/exe").readlink().name == "workerd"
-    except OSError:  # it has just ended
-        return False
+    return set(isolates(service))
 
 
 @contextlib.asynccontextmanager

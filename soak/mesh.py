@@ -12,6 +12,7 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from bench import processes
 from sluice.cli import dev_mesh
 from sluice.cli.mesh_process import MeshProcess
 from sluice.isolate.workerd import find_workerd
@@ -86,7 +87,7 @@ class Mesh:
             with contextlib.suppress(OSError):
                 pid = self.pid(name)
                 found[name] = holdings.of(pid)
-                self.seen |= {pid, *holdings.descendants(pid)}
+                self.seen |= {pid, *processes.descendants(pid)}
         return found
 
     def folders(self) -> list[str]:
@@ -111,7 +112,7 @@ class Mesh:
             pid
             for service in self.services.values()
             if service.pid
-            for pid in holdings.isolates(service.pid)
+            for pid in processes.isolates(service.pid)
         ]
         if found:
             now = asyncio.get_running_loop().time()
@@ -121,7 +122,7 @@ class Mesh:
 
     def left_over(self) -> list[int]:
         """Processes of the mesh that are there after its end."""
-        return [pid for pid in self.seen if holdings.program(pid) in ("workerd", "bwrap")]
+        return [pid for pid in self.seen if processes.program(pid) in ("workerd", "bwrap")]
 
     def _on_line(self, _: str, line: str) -> None:
         with contextlib.suppress(ValueError):
