@@ -12,7 +12,15 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.parametrize(
-    "package", ["sluice/isolate", "sluice/isolate/sandbox", "sluice/mesh", "services/outbound"]
+    "package",
+    [
+        "sluice/isolate",
+        "sluice/isolate/sandbox",
+        "sluice/http2",
+        "sluice/rpc",
+        "sluice/mesh",
+        "services/outbound",
+    ],
 )
 def test_every_module_is_on_the_map(package: str) -> None:
     """The docstring names each module that is there, and none that is not."""

@@ -118,7 +118,7 @@ def _error(data: bytes) -> None:
     ended = grpc.aio.AioRpcError(
         grpc.StatusCode.UNKNOWN, grpc.aio.Metadata(), trailers, status.message
     )
-    errors.abort_arguments(errors.from_rpc(ended, "peer"))
+    errors.to_status(errors.from_rpc(ended, "peer"))
 
 
 def _traceparent(data: bytes) -> None:
@@ -197,7 +197,7 @@ _MESSAGES: dict[str, Any] = {
         dispatch_namespaces=[_NAMESPACE],
     ),
     "struct": _PARAMS,
-    "error": status_pb2.Status.FromString(errors.abort_arguments(_error_of())[2][0][1]),
+    "error": status_pb2.Status.FromString(errors.to_status(_error_of()).metadata[0][1]),
 }
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, TypeVar
 import grpc.aio
 
 from sluice.bundle.validate import check_name, check_namespace
-from sluice.mesh.errors import abort, from_rpc
+from sluice.mesh.errors import from_rpc
 from sluice.pb import registry_pb2 as pb
 from sluice.pb import registry_pb2_grpc, userworker_pb2, worker_pb2
 from sluice.registry.directory import Directory
@@ -32,16 +32,13 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 def _rpc(
     rpc: Callable[[_Self, _Request], Awaitable[_Response]],
 ) -> Callable[[_Self, _Request, Context], Awaitable[_Response]]:
-    """A unary RPC: the token looked at, an error made a status."""
+    """A unary RPC, the token looked at."""
 
     @wraps(rpc)
     async def call(self: _Self, request: _Request, context: Context) -> _Response:
-        try:
-            if rpc.__name__ not in _WITHOUT_TOKEN:
-                self.authorize(context)
-            return await rpc(self, request)
-        except SluiceError as error:
-            return await abort(context, error)
+        if rpc.__name__ not in _WITHOUT_TOKEN:
+            self.authorize(context)
+        return await rpc(self, request)
 
     return call
 
@@ -166,14 +163,11 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
         self, request: pb.FollowWorkerLogsRequest, context: Context
     ) -> AsyncIterator[pb.FollowWorkerLogsResponse]:
         """Follow what a user Worker prints."""
-        try:
-            self.authorize(context)
-            namespace, name = _named(request.worker)
-            await self._directory.resolve(namespace, name)
-            async for line in self._lines(request):
-                yield line
-        except SluiceError as error:
-            await abort(context, error)
+        self.authorize(context)
+        namespace, name = _named(request.worker)
+        await self._directory.resolve(namespace, name)
+        async for line in self._lines(request):
+            yield line
 
     async def _lines(
         self, request: pb.FollowWorkerLogsRequest

@@ -12,7 +12,7 @@ from services.dispatcher.ingress import Ingress
 from services.dispatcher.registry_servicer import RegistryServicer
 from sluice.http1.limits import Limits
 from sluice.mesh.caller import Caller
-from sluice.mesh.channel import dial
+from sluice.mesh.channel import dial, link
 from sluice.mesh.env import Address
 from sluice.mesh.pair import DISPATCH, INVOKE, OUTBOUND_FETCH
 from sluice.mesh.roles import Role
@@ -41,14 +41,16 @@ class DispatcherService:
         running.push_async_callback(directory.aclose)
         userworker_channel = dial(config.userworker, Role.USERWORKER, config.mesh.credentials)
         running.push_async_callback(userworker_channel.close)
-        outbound_channel = dial(config.outbound, Role.OUTBOUND, config.mesh.credentials)
-        running.push_async_callback(outbound_channel.close)
+        userworker_link = link(config.userworker, Role.USERWORKER, config.mesh.credentials)
+        running.push_async_callback(userworker_link.close)
+        outbound_link = link(config.outbound, Role.OUTBOUND, config.mesh.credentials)
+        running.push_async_callback(outbound_link.close)
         dispatch = Dispatch(
             config.runner,
             config.dispatch_worker,
             directory,
-            Caller(INVOKE, userworker_channel, "userworker"),
-            Caller(OUTBOUND_FETCH, outbound_channel, "outbound"),
+            Caller(INVOKE, userworker_link, "userworker"),
+            Caller(OUTBOUND_FETCH, outbound_link, "outbound"),
         )
         running.push_async_callback(dispatch.runner.aclose)
         await dispatch.runner.try_sandbox()

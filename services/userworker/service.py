@@ -8,7 +8,7 @@ from services.userworker.config import Config
 from services.userworker.tail import Tail
 from services.userworker.user_workers import UserWorkers
 from sluice.mesh.caller import Caller
-from sluice.mesh.channel import dial
+from sluice.mesh.channel import dial, link
 from sluice.mesh.env import Address
 from sluice.mesh.pair import INVOKE, OUTBOUND_FETCH
 from sluice.mesh.roles import Role
@@ -31,11 +31,11 @@ class UserWorkerService:
             config.registry, Role.DISPATCHER, config.mesh.credentials, max_message=MAX_MESSAGE
         )
         running.push_async_callback(registry_channel.close)
-        outbound_channel = dial(config.outbound, Role.OUTBOUND, config.mesh.credentials)
-        running.push_async_callback(outbound_channel.close)
+        outbound_link = link(config.outbound, Role.OUTBOUND, config.mesh.credentials)
+        running.push_async_callback(outbound_link.close)
         registry = RegistryClient(registry_channel)
         running.push_async_callback(registry.aclose)
-        outbound = Caller(OUTBOUND_FETCH, outbound_channel, "outbound")
+        outbound = Caller(OUTBOUND_FETCH, outbound_link, "outbound")
         workers = UserWorkers(config.runner, registry, outbound)
         running.push_async_callback(workers.runner.aclose)
         await workers.runner.try_sandbox()

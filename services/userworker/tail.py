@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
-import grpc.aio
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from sluice.isolate.output import Output
 from sluice.mesh.pair import INVOKE
 from sluice.pb import userworker_pb2
+from sluice.rpc.server import Server
 
 
 class Tail:
@@ -20,7 +20,7 @@ class Tail:
     def __init__(self, output: Output) -> None:
         self._output = output
 
-    def add_to(self, server: grpc.aio.Server) -> None:
+    def add_to(self, server: Server) -> None:
         """Serve the method."""
         handler = grpc.unary_stream_rpc_method_handler(
             self._tail_worker,

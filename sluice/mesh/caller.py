@@ -15,13 +15,15 @@ from typing import Any
 import grpc
 import grpc.aio
 
+from sluice.http2.failure import StreamEndedError
 from sluice.mesh import attributes, errors, tracing
 from sluice.mesh.pair import MessageType, Pair
 from sluice.mesh.parts import Parts
 from sluice.mesh.tracing import Kind, Span
-from sluice.mesh.websocket import CalledSocket, open_call
-from sluice.mesh.writing import CallEndedError, half_close, write
+from sluice.mesh.websocket import CalledSocket
 from sluice.pb import http_pb2
+from sluice.rpc.call import Call
+from sluice.rpc.link import Link
 from sluice.wire import messages
 from sluice.wire.body import WHOLE, Body, Whole, chunks
 from sluice.wire.errors import SluiceError
@@ -37,16 +39,14 @@ _STATUS_WAIT = 5.0  # seconds from the last byte of a response to the end of its
 class Caller:
     """Makes the calls of one pair. `peer` is what errors call the far side."""
 
-    def __init__(self, pair: Pair, channel: grpc.aio.Channel, peer: str) -> None:
+    def __init__(self, pair: Pair, link: Link, peer: str) -> None:
         self._pair = pair
         self._said = {attributes.RPC_SYSTEM: "grpc", attributes.RPC_METHOD: pair.name}
         self._peer = peer
         self._refuse = partial(errors.invalid_response, peer)
-        self._whole = channel.unary_stream(
-            f"/{pair.service}/{pair.whole}",
-            request_serializer=pair.whole_request.SerializeToString,
-        )
-        self._stream = channel.stream_stream(f"/{pair.service}/{pair.stream}")
+        self._link = link
+        self._whole = f"/{pair.service}/{pair.whole}"
+        self._stream = f"/{pair.service}/{pair.stream}"
 
     async def call(self, request: Request, parent: Span, opening: Any = None) -> Response:
         """Make the call and return the response that its first message begins.
@@ -55,56 +55,57 @@ class Caller:
         body or WebSocket before its end, cancels the RPC.
         """
         span = tracing.start(self._pair.name, Kind.CLIENT, parent, self._said)
-        body = self._begin(request, opening, span)
+        body = None
         try:
+            body = await self._begin(request, opening, span)
             response = await body.begin(request)
         except BaseException as error:
             span.fail(error)
-            await body.aclose()
+            if body is None:
+                span.end()
+            else:
+                await body.aclose()
             raise
         if response.status == 101:
             response.body, response.websocket = Whole(), body.as_websocket(self._pair)
         return response
 
-    def _begin(self, request: Request, opening: Any, span: Span) -> _RpcBody:
+    async def _begin(self, request: Request, opening: Any, span: Span) -> _RpcBody:
         """Begin the call, in the shape that its body asks for. Returns its response side."""
         pair = self._pair
-        metadata = ((TRACEPARENT, span.traceparent()),)
         fields = {pair.opening: opening} if pair.opening else {}
         data, complete = request.body.take()
-        if complete and len(data) <= WHOLE and not request.websocket:
-            first = pair.whole_request(body=data, **fields)
-            messages.request_to_pb(request, first.head)
-            parts = Parts(pair.whole_response, _OPENINGS, self._refuse)
-            return _RpcBody(self._whole(first, metadata=metadata), parts, self._peer, None, span)
-        first = pair.stream_request(**fields)
+        whole = complete and len(data) <= WHOLE and not request.websocket
+        first = pair.whole_request(body=data, **fields) if whole else pair.stream_request(**fields)
         messages.request_to_pb(request, first.head)
-        rpc = self._stream(metadata=metadata)
-        if request.websocket:
-            sending = open_call(rpc, first)
-        else:
-            sending = _send(rpc, first, pair.stream_request, data, request.body)
-        parts = Parts(pair.stream_response, _OPENINGS, self._refuse)
-        return _RpcBody(rpc, parts, self._peer, asyncio.create_task(sending), span)
+        metadata = ((TRACEPARENT, span.traceparent()),)
+        path = self._whole if whole else self._stream
+        try:
+            rpc = await self._link.call(path, metadata, first.SerializeToString(), whole=whole)
+        except grpc.aio.AioRpcError as error:
+            raise errors.from_rpc(error, self._peer) from error
+        sender = None
+        if not whole and not request.websocket:
+            sender = asyncio.create_task(_send(rpc, pair.stream_request, data, request.body))
+        response = pair.whole_response if whole else pair.stream_response
+        parts = Parts(response, _OPENINGS, self._refuse)
+        return _RpcBody(rpc, parts, self._peer, sender, span)
 
 
-async def _send(
-    rpc: Any, first: Any, message: MessageType, data: bytes, rest: Body
-) -> SluiceError | None:
-    """Send the request; a body that is cut short cancels the call. Returns what cut it short."""
+async def _send(rpc: Call, message: MessageType, data: bytes, rest: Body) -> SluiceError | None:
+    """Send the rest of the request; a body cut short cancels the call, and is returned."""
     try:
-        await write(rpc, first.SerializeToString())
         for piece in chunks(data):
-            await write(rpc, message(body=piece).SerializeToString())
+            await rpc.write(message(body=piece).SerializeToString())
         async for chunk in rest:
             for piece in chunks(chunk):
-                await write(rpc, message(body=piece).SerializeToString())
-        await write(rpc, message(trailers=http_pb2.HttpTrailers()).SerializeToString())
-        await half_close(rpc)
+                await rpc.write(message(body=piece).SerializeToString())
+        end = message(trailers=http_pb2.HttpTrailers())
+        await rpc.write(end.SerializeToString(), last=True)
     except SluiceError as error:
         rpc.cancel()
         return error
-    except CallEndedError:
+    except StreamEndedError:
         pass  # Its reader knows why.
     finally:
         await rest.aclose()
@@ -118,7 +119,7 @@ class _RpcBody:
 
     def __init__(
         self,
-        rpc: Any,
+        rpc: Call,
         parts: Parts,
         peer: str,
         sender: asyncio.Task[SluiceError | None] | None,
@@ -182,19 +183,16 @@ class _RpcBody:
         """Await the status: all bytes are here, and it is all that is left of the call."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_STATUS_WAIT):
-                await self._rpc.code()
+                await self._rpc.end()
                 self._complete = True
 
     async def _read(self) -> bytes | None:
         """The next message; None at the clean end."""
         try:
-            data = await self._rpc.read()
+            return await self._rpc.read()
         except grpc.aio.AioRpcError as error:
-            raise errors.from_rpc(error, self._peer) from error
-        except asyncio.CancelledError:
             if self._sender and self._sender.done() and not self._sender.cancelled():
                 cut_short = self._sender.result()
                 if cut_short is not None:
                     raise cut_short from None
-            raise
-        return None if data is grpc.aio.EOF else data
+            raise errors.from_rpc(error, self._peer) from error

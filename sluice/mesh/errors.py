@@ -7,16 +7,18 @@ gRPC libraries of all languages read it from. Reading it is also where the error
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
-from typing import Any, NoReturn, TypeAlias
 
 import grpc
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
+from sluice.rpc.method import UnreadableError
+from sluice.rpc.status import Status
 from sluice.wire.errors import Reason, SluiceError
 
-Trailers: TypeAlias = tuple[tuple[str, bytes], ...]
+_log = logging.getLogger(__name__)
 
 DOMAIN = "sluice"
 """`ErrorInfo.domain` of every error of Sluice's."""
@@ -41,21 +43,25 @@ _WITHOUT_DETAILS = {
 _TOO_LARGE = "message larger than max"
 
 
-def abort_arguments(error: SluiceError) -> tuple[grpc.StatusCode, str, Trailers]:
-    """Code, details and trailing metadata that say `error`: the arguments of `context.abort`."""
+def to_status(error: SluiceError) -> Status:
+    """Code, details and trailing metadata that say `error`."""
     message = _capped(error.message)
     info = error_details_pb2.ErrorInfo(
         reason=error.reason.name, domain=DOMAIN, metadata=_capped_all(error.metadata)
     )
     status = status_pb2.Status(code=error.reason.code.value, message=message)
     status.details.add().Pack(info)
-    return _CODES[status.code], message, ((DETAILS_KEY, status.SerializeToString()),)
+    return Status(_CODES[status.code], message, ((DETAILS_KEY, status.SerializeToString()),))
 
 
-async def abort(context: Any, error: SluiceError) -> NoReturn:
-    """End the call of `context` with `error`, before or after the head of the response."""
-    await context.abort(*abort_arguments(error))
-    raise AssertionError("abort always raises")
+def explain(method: str, error: Exception) -> Status:
+    """The status of a call whose method raised this. What no method should raise is logged."""
+    if isinstance(error, UnreadableError):
+        error = SluiceError(Reason.INVALID_REQUEST, str(error))
+    elif not isinstance(error, SluiceError):
+        _log.error("%s failed", method, exc_info=error)
+        error = SluiceError(Reason.INTERNAL, "internal error")
+    return to_status(error)
 
 
 def from_rpc(error: grpc.aio.AioRpcError, service: str) -> SluiceError:

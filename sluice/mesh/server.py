@@ -7,22 +7,17 @@ import signal
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-import grpc
 from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
-from sluice.mesh import health
-from sluice.mesh.channel import KEEPALIVE_MS, MAX_MESSAGE, message_options
+from sluice.mesh import errors, health, roles
+from sluice.mesh.channel import MAX_MESSAGE
 from sluice.mesh.env import Address, ConfigError
-from sluice.mesh.parsed import ParsingServer
-from sluice.mesh.roles import GuardedServer
 from sluice.mesh.tls import Credentials
+from sluice.rpc.server import Server
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _UNWIND = 5.0  # seconds that a forced stop has to give back what it holds
-
-MAX_STREAMS = 4096
-"""Most calls at once of one connection: more than a service has places for, and lets wait."""
 
 Add = Callable[[Any], None]
 """Adds a servicer to a server."""
@@ -53,10 +48,10 @@ class GrpcServer:
             )
         self._address = address
         self._credentials = credentials
-        self._options = _options(max_message)
+        self._max_message = max_message
         self._added: list[tuple[str, tuple[Add, ...]]] = []
         self._health = health.Health()
-        self._server: grpc.aio.Server | None = None
+        self._server: Server | None = None
 
     def add(self, full_service_name: str, *adds: Add) -> None:
         """Serve what `adds` add, which is that service. Only before `start`."""
@@ -70,22 +65,31 @@ class GrpcServer:
 
     async def start(self) -> Address:
         """Listen. Returns the address with the port in use; `ConfigError` where it is taken."""
-        server = grpc.aio.server(options=self._options)
-        guarded = ParsingServer(GuardedServer(server) if self._credentials else server)
-        for _, adds in self._added:
+        credentials = self._credentials
+        server = Server(
+            self._max_message,
+            errors.explain,
+            roles.admit if credentials else None,
+            credentials.for_server() if credentials else None,
+        )
+        for name, adds in self._added:
+            if credentials:
+                roles.check(name)
             for add in adds:
-                add(guarded)
-        open_to_all = ParsingServer(server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, open_to_all)
+                add(server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = [name for name, _ in self._added]
         reflector = reflection.aio.ReflectionServicer(
             [*names, health.SERVICE_NAME, reflection.SERVICE_NAME]
         )
-        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflector, open_to_all)
-        port = self._bind(server)
-        await server.start()
+        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflector, server)
+        host = self._address.host
+        try:
+            port = await server.start(host, self._address.port)
+        except OSError as error:
+            raise ConfigError(f"cannot listen on {self._address}: {error.strerror}") from error
         self._server = server
-        return Address(self._address.host, port)
+        return Address(host, port)
 
     def set_serving(self, serving: bool) -> None:
         """Set what `grpc.health.v1` says of every service here. It begins as serving."""
@@ -99,20 +103,7 @@ class GrpcServer:
         self._health.end()
         if self._server is None:
             return
-        try:
-            await self._server.stop(grace)
-        except asyncio.CancelledError:
-            await self._server.stop(0)
-            raise
-
-    def _bind(self, server: grpc.aio.Server) -> int:
-        address = str(self._address)
-        try:
-            if self._credentials is not None:
-                return int(server.add_secure_port(address, self._credentials.for_server()))
-            return int(server.add_insecure_port(address))
-        except RuntimeError as error:
-            raise ConfigError(f"cannot listen on {self._address}: {error}") from error
+        await self._server.stop(grace)
 
 
 async def run_until_signalled(
@@ -154,18 +145,3 @@ async def _finishes(work: Coroutine[Any, Any, object], interrupt: asyncio.Event)
         interrupted.cancel()
         if task.cancel():
             await asyncio.wait({task}, timeout=_UNWIND)
-
-
-def _options(max_message: int) -> list[tuple[str, int]]:
-    return [
-        *message_options(max_message),
-        ("grpc.so_reuseport", 0),  # a port that is taken is an error, not a port that is shared
-        ("grpc.keepalive_time_ms", KEEPALIVE_MS),
-        ("grpc.keepalive_timeout_ms", 10_000),
-        ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.http2.max_ping_strikes", 0),  # peers ping quiet connections: never a strike
-        ("grpc.max_concurrent_streams", MAX_STREAMS),
-        # Above these gRPC cancels calls by chance, whoever made them, because one peer floods.
-        ("grpc.server.max_pending_requests", 2 * MAX_STREAMS),
-        ("grpc.server.max_pending_requests_hard_limit", 4 * MAX_STREAMS),
-    ]

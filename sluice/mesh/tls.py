@@ -5,6 +5,8 @@ The files are read once, at the start. What is wrong with them stops it, by the 
 
 from __future__ import annotations
 
+import ssl
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -36,15 +38,30 @@ class Credentials:
     key: bytes = field(repr=False)
     ca: bytes
 
-    def for_server(self) -> grpc.ServerCredentials:
+    def for_server(self) -> ssl.SSLContext:
         """For a listener that takes only clients with a certificate by the CA."""
-        return grpc.ssl_server_credentials(
-            [(self.key, self.certificate)], self.ca, require_client_auth=True
-        )
+        context = self._context(ssl.PROTOCOL_TLS_SERVER)
+        context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
+    def for_link(self) -> ssl.SSLContext:
+        """For a link to a server with a certificate by the CA."""
+        return self._context(ssl.PROTOCOL_TLS_CLIENT)
 
     def for_channel(self) -> grpc.ChannelCredentials:
         """For a channel to a server with a certificate by the CA."""
         return grpc.ssl_channel_credentials(self.ca, self.key, self.certificate)
+
+    def _context(self, protocol: int) -> ssl.SSLContext:
+        context = ssl.SSLContext(protocol)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_alpn_protocols(["h2"])
+        context.load_verify_locations(cadata=self.ca.decode())
+        with tempfile.NamedTemporaryFile() as file:  # the ssl module reads a key from files only
+            file.write(self.certificate + b"\n" + self.key)
+            file.flush()
+            context.load_cert_chain(file.name)
+        return context
 
 
 def read(env: Environment, role: Role | None = None) -> Credentials | None:

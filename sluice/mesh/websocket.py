@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Any
 
 import grpc.aio
 
+from sluice.http2.failure import StreamEndedError
 from sluice.mesh.pair import MessageType
 from sluice.mesh.parts import Parts
 from sluice.mesh.tracing import Span
-from sluice.mesh.writing import CallEndedError, answer, write
-from sluice.wire.errors import SluiceError
+from sluice.rpc.call import Call
+from sluice.rpc.context import Context
 from sluice.wire.websocket import Close, Message, cut_short, message_from_pb, message_to_pb
 
 _STATUS_WAIT = 5.0
@@ -23,7 +23,7 @@ class ServedSocket:
 
     __slots__ = ("_context", "_parts", "part")
 
-    def __init__(self, context: Any, parts: Parts, part: MessageType) -> None:
+    def __init__(self, context: Context, parts: Parts, part: MessageType) -> None:
         self._context = context
         self._parts = parts
         self.part = part
@@ -31,12 +31,11 @@ class ServedSocket:
     async def receive(self) -> Message | None:
         """The next message. None: the caller is gone."""
         data = await self._context.read()
-        return None if data is grpc.aio.EOF else message_from_pb(self._parts.message(data))
+        return None if data is None else message_from_pb(self._parts.message(data))
 
     async def send(self, message: Message) -> None:
-        """Send a message, serialised here: see `Served.add_to`."""
-        part = self.part(websocket=message_to_pb(message))
-        await answer(self._context, part.SerializeToString())
+        """Send a message."""
+        await self._context.write(self.part(websocket=message_to_pb(message)))
 
     async def aclose(self) -> None:
         """Nothing to give back: the end of the call ends it."""
@@ -47,7 +46,7 @@ class CalledSocket:
 
     __slots__ = ("_closes", "_part", "_parts", "_rpc", "_span")
 
-    def __init__(self, rpc: Any, parts: Parts, part: MessageType, span: Span) -> None:
+    def __init__(self, rpc: Call, parts: Parts, part: MessageType, span: Span) -> None:
         self._rpc = rpc
         self._parts = parts
         self._part = part
@@ -60,12 +59,7 @@ class CalledSocket:
             data = await self._rpc.read()
         except grpc.aio.AioRpcError:
             return None
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is None or task.cancelling() or not self._rpc.cancelled():
-                raise
-            return None  # It is the call that was cancelled, as when the channel is closed.
-        if data is grpc.aio.EOF:
+        if data is None:
             return None
         message = message_from_pb(self._parts.message(data))
         self._closes += isinstance(message, Close)
@@ -75,8 +69,8 @@ class CalledSocket:
         """Send a message."""
         part = self._part(websocket=message_to_pb(message))
         try:
-            await write(self._rpc, part.SerializeToString())
-        except CallEndedError:
+            await self._rpc.write(part.SerializeToString())
+        except StreamEndedError:
             return  # Whoever reads learns it.
         self._closes += isinstance(message, Close)
 
@@ -85,16 +79,9 @@ class CalledSocket:
         if self._closes == 2:
             with contextlib.suppress(TimeoutError, grpc.aio.AioRpcError):
                 async with asyncio.timeout(_STATUS_WAIT):
-                    while await self._rpc.read() is not grpc.aio.EOF:
+                    while await self._rpc.read() is not None:
                         pass  # The last part is empty; the status comes behind it.
-        if not self._rpc.done():
+        if not self._rpc.over:
             self._span.fail(cut_short())
             self._rpc.cancel()
         self._span.end()
-
-
-async def open_call(rpc: Any, first: Any) -> SluiceError | None:
-    """Send the first message of a call that opens a WebSocket; there is no other until a 101."""
-    with contextlib.suppress(CallEndedError):  # Its reader knows why.
-        await write(rpc, first.SerializeToString())
-    return None

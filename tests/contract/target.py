@@ -13,7 +13,6 @@ from typing import Any
 import grpc.aio
 
 from sluice.bundle.digest import digest
-from sluice.mesh import errors
 from sluice.mesh.channel import dial
 from sluice.mesh.env import Address, Environment
 from sluice.mesh.roles import Role
@@ -85,14 +84,14 @@ class FakeRegistry(registry_pb2_grpc.RegistryServiceServicer):
     ) -> registry_pb2.ResolveWorkerResponse:
         worker = (request.worker.dispatch_namespace, request.worker.name)
         if worker not in self.current:
-            await errors.abort(context, SluiceError(Reason.WORKER_NOT_FOUND, f"no {worker}"))
+            raise SluiceError(Reason.WORKER_NOT_FOUND, f"no {worker}")
         return registry_pb2.ResolveWorkerResponse(digest=self.current[worker])
 
     async def GetBundle(
         self, request: registry_pb2.GetBundleRequest, context: Any
     ) -> registry_pb2.GetBundleResponse:
         if request.digest not in self.bundles:
-            await errors.abort(context, SluiceError(Reason.WORKER_NOT_FOUND, request.digest))
+            raise SluiceError(Reason.WORKER_NOT_FOUND, request.digest)
         return registry_pb2.GetBundleResponse(bundle=self.bundles[request.digest])
 
 

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,10 @@ import pytest
 
 from services.dispatcher.registry_servicer import RegistryServicer
 from sluice.bundle.digest import digest
+from sluice.mesh.channel import dial
+from sluice.mesh.env import Address
 from sluice.mesh.errors import from_rpc
+from sluice.mesh.server import GrpcServer
 from sluice.pb import registry_pb2 as pb
 from sluice.pb import registry_pb2_grpc, userworker_pb2, userworker_pb2_grpc
 from sluice.pb.worker_pb2 import Bundle, EgressPolicy, HostList, Module, Worker
@@ -31,6 +36,23 @@ def _bundle(**secrets: str) -> Bundle:
         compatibility_date="2026-01-01",
         secrets=secrets,
     )
+
+
+@asynccontextmanager
+async def _served(service: str, add: Callable[[Any], None]) -> AsyncIterator[grpc.aio.Channel]:
+    """A channel to a server of one service."""
+    server = GrpcServer(Address("127.0.0.1", 0), allow_plaintext=False)
+    server.add(service, add)
+    async with dial(await server.start()) as channel:
+        yield channel
+    await server.stop(0)
+
+
+def _served_registry(
+    servicer: RegistryServicer,
+) -> AbstractAsyncContextManager[grpc.aio.Channel]:
+    add = partial(registry_pb2_grpc.add_RegistryServiceServicer_to_server, servicer)
+    return _served("sluice.v1.RegistryService", add)
 
 
 class UserWorker(userworker_pb2_grpc.UserWorkerServiceServicer):
@@ -63,13 +85,9 @@ def userworker() -> UserWorker:
 @pytest.fixture
 async def tail(userworker: UserWorker) -> AsyncIterator[Any]:
     """`UserWorkerServiceStub.TailWorker`."""
-    server = grpc.aio.server()
-    userworker_pb2_grpc.add_UserWorkerServiceServicer_to_server(userworker, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+    add = partial(userworker_pb2_grpc.add_UserWorkerServiceServicer_to_server, userworker)
+    async with _served("sluice.v1.UserWorkerService", add) as channel:
         yield userworker_pb2_grpc.UserWorkerServiceStub(channel).TailWorker
-    await server.stop(None)
 
 
 @pytest.fixture
@@ -87,15 +105,8 @@ async def stub(
     request: pytest.FixtureRequest, directory: Directory, tail: Any
 ) -> AsyncIterator[Stub]:
     """A client of the servicer; the parameter is the token that the servicer wants."""
-    server = grpc.aio.server()
-    registry_pb2_grpc.add_RegistryServiceServicer_to_server(
-        RegistryServicer(directory, tail, request.param), server
-    )
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+    async with _served_registry(RegistryServicer(directory, tail, request.param)) as channel:
         yield Stub(channel)
-    await server.stop(None)
 
 
 async def _error(call: Awaitable[object]) -> SluiceError:
@@ -361,16 +372,9 @@ async def test_a_userworker_that_is_down_is_unavailable(
     """Where the userworker service cannot be reached, following logs says so and names it."""
     await directory.put_worker("", "acme", _bundle())
     async with grpc.aio.insecure_channel("127.0.0.1:1") as nobody:
-        server = grpc.aio.server()
         gone = userworker_pb2_grpc.UserWorkerServiceStub(nobody).TailWorker
-        registry_pb2_grpc.add_RegistryServiceServicer_to_server(
-            RegistryServicer(directory, gone), server
-        )
-        port = server.add_insecure_port("127.0.0.1:0")
-        await server.start()
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        async with _served_registry(RegistryServicer(directory, gone)) as channel:
             request = pb.FollowWorkerLogsRequest(worker=Worker(name="acme"))
             error = await _error(Stub(channel).FollowWorkerLogs(request).read())
-        await server.stop(None)
     assert error.reason is Reason.SERVICE_UNAVAILABLE
     assert error.message.startswith("userworker: ")

@@ -17,7 +17,6 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from sluice.isolate.sandbox.posture import Kind
 from sluice.mesh.channel import dial
-from sluice.mesh.writing import CallEndedError, half_close, write
 from sluice.pb import (
     http_pb2,
     outbound_pb2,
@@ -27,6 +26,7 @@ from sluice.pb import (
 )
 from tests.contract.failure import read_failure
 from tests.e2e.mesh import SERVICES, Mesh, dispatch_bundle
+from tests.grpcio_writing import CallEndedError, half_close, write
 
 ECHO = "export default { async fetch(r, env, ctx) { return Response.json([[...r.headers.keys()], await r.text()]) }, method() { return 'rpc' } }"
 HEAD = http_pb2.HttpRequestHead(method="POST", url="http://echo.test/")

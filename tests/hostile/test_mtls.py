@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from grpc import StatusCode as Code
 
-from sluice.mesh import tls, writing
+from sluice.mesh import tls
 from sluice.mesh.channel import dial
 from sluice.mesh.env import Address, Environment
 from sluice.mesh.pair import OUTBOUND_FETCH
@@ -31,6 +31,7 @@ from sluice.mesh.server import GrpcServer
 from sluice.mesh.tls import Credentials
 from sluice.wire.body import Whole
 from sluice.wire.messages import Response
+from tests import grpcio_writing
 from tests.certificates import tls_variables
 from tests.contract.failure import read_failure
 from tests.e2e.mesh import SERVICES, Mesh
@@ -101,9 +102,9 @@ async def outcome(channel: grpc.aio.Channel, method: str) -> Code:
         try:
             if method.endswith("Stream"):
                 call: Any = channel.stream_stream(method)(timeout=20)
-                with contextlib.suppress(writing.CallEndedError):
-                    await writing.write(call, b"")
-                    await writing.half_close(call)
+                with contextlib.suppress(grpcio_writing.CallEndedError):
+                    await grpcio_writing.write(call, b"")
+                    await grpcio_writing.half_close(call)
             else:
                 call = channel.unary_stream(method)(b"", timeout=20)
             async for _ in call:

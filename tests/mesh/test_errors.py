@@ -20,7 +20,7 @@ async def sent(serve: Any, error: SluiceError, *, after_head: bool = False) -> S
     async def invoke(_: Any, context: Any) -> None:
         if after_head:
             await context.write(userworker_pb2.InvokeResponse())
-        await errors.abort(context, error)
+        raise error
 
     peer = await serve(invoke)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -73,9 +73,8 @@ async def test_too_much_metadata_is_left_out(serve: Any) -> None:
 
 def test_other_languages_can_read_it() -> None:
     """The trailer is the `google.rpc.Status` that the gRPC libraries look for (AIP-193)."""
-    code, details, ((key, value),) = errors.abort_arguments(
-        SluiceError(Reason.LOAD_SHED, "busy", worker="acme")
-    )
+    said = errors.to_status(SluiceError(Reason.LOAD_SHED, "busy", worker="acme"))
+    code, details, ((key, value),) = said.code, said.details, said.metadata
     status = status_pb2.Status.FromString(value)
     info = error_details_pb2.ErrorInfo()
     assert status.details[0].Unpack(info)
@@ -160,7 +159,7 @@ async def test_aborting_a_call_that_was_cancelled(
             await asyncio.Event().wait()
         except asyncio.CancelledError:
             ended.set()
-            await errors.abort(context, SluiceError(Reason.BODY_CUT_SHORT, "late"))
+            raise SluiceError(Reason.BODY_CUT_SHORT, "late") from None
 
     peer = await serve(invoke)
     call = peer.call()

@@ -9,13 +9,12 @@ import pytest
 
 from sluice.mesh import tracing
 from sluice.mesh.caller import Caller
-from sluice.mesh.channel import dial
+from sluice.mesh.channel import dial, link
 from sluice.mesh.env import Address
 from sluice.mesh.pair import OUTBOUND_FETCH
 from sluice.mesh.served import Served
 from sluice.mesh.server import GrpcServer
 from sluice.mesh.tracing import Kind, Span
-from sluice.mesh.writing import write
 from sluice.pb import outbound_pb2, outbound_pb2_grpc
 from sluice.wire.body import CHUNK, WHOLE, Whole
 from sluice.wire.errors import Reason, SluiceError
@@ -73,8 +72,8 @@ async def peer() -> AsyncIterator[Peer]:
     server = GrpcServer(Address("127.0.0.1", 0), allow_plaintext=False)
     server.add(OUTBOUND_FETCH.service, servicer.add_to)
     address = await server.start()
-    channel = dial(address)
-    caller = Caller(OUTBOUND_FETCH, channel, "outbound")
+    channel, made = dial(address), link(address)
+    caller = Caller(OUTBOUND_FETCH, made, "outbound")
     servicer.channel = channel  # type: ignore[attr-defined]
 
     async def call(request: Request) -> Response:
@@ -85,6 +84,7 @@ async def peer() -> AsyncIterator[Peer]:
     servicer.call = call  # type: ignore[attr-defined]
     yield servicer
     await channel.close()
+    await made.close()
     await server.stop(0)
 
 
@@ -357,7 +357,7 @@ async def test_a_part_behind_the_end(peer: Any, behind: bytes, says: str) -> Non
     ]
     call = peer.channel.stream_stream(f"/{OUTBOUND_FETCH.service}/{OUTBOUND_FETCH.stream}")()
     for data in (*(one.SerializeToString() for one in parts), behind):
-        await write(call, data)
+        await call.write(data)
     with pytest.raises(grpc.aio.AioRpcError) as raised:
         await call.read()
     assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT

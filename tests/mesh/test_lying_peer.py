@@ -12,12 +12,13 @@ import pytest
 from sluice.mesh import caller as caller_module
 from sluice.mesh import tracing
 from sluice.mesh.caller import Caller
-from sluice.mesh.channel import dial
+from sluice.mesh.channel import link
 from sluice.mesh.env import Address
 from sluice.mesh.pair import OUTBOUND_FETCH
 from sluice.mesh.server import GrpcServer
 from sluice.mesh.tracing import Kind
 from sluice.pb import outbound_pb2
+from sluice.rpc.server import Server
 from sluice.wire.body import CHUNK, WHOLE, Whole
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request, Response
@@ -80,7 +81,7 @@ class Liar:
         finally:
             self.left.set()
 
-    def add_to(self, server: grpc.aio.Server) -> None:
+    def add_to(self, server: Server) -> None:
         """Serve both shapes."""
         methods = {
             OUTBOUND_FETCH.whole: grpc.unary_stream_rpc_method_handler(self.answer),
@@ -96,19 +97,19 @@ Call = Callable[[Liar, Request], Awaitable[Response]]
 async def call() -> AsyncIterator[Call]:
     """Calls a liar."""
     server = GrpcServer(Address("127.0.0.1", 0), allow_plaintext=False)
-    channels = []
+    links = []
 
     async def begin(liar: Liar, request: Request) -> Response:
         server.add(OUTBOUND_FETCH.service, liar.add_to)
-        channel = dial(await server.start())
-        channels.append(channel)
+        made = link(await server.start())
+        links.append(made)
         opening = outbound_pb2.Subrequest(worker={"name": "acme"})
         parent = tracing.start("t", Kind.CLIENT, None)
-        return await Caller(OUTBOUND_FETCH, channel, "outbound").call(request, parent, opening)
+        return await Caller(OUTBOUND_FETCH, made, "outbound").call(request, parent, opening)
 
     yield begin
-    for channel in channels:
-        await channel.close()
+    for made in links:
+        await made.close()
     await server.stop(0)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from sluice.mesh import tracing
 from sluice.mesh.caller import Caller
-from sluice.mesh.channel import dial
+from sluice.mesh.channel import dial, link
 from sluice.mesh.env import Address
 from sluice.mesh.pair import OUTBOUND_FETCH
 from sluice.mesh.served import Served
@@ -55,8 +55,8 @@ async def far() -> AsyncIterator[Far]:
     server = GrpcServer(Address("127.0.0.1", 0), allow_plaintext=False)
     server.add(OUTBOUND_FETCH.service, Served(OUTBOUND_FETCH, serve).add_to)
     address = await server.start()
-    channel = dial(address)
-    caller = Caller(OUTBOUND_FETCH, channel, "outbound")
+    channel, made = dial(address), link(address)
+    caller = Caller(OUTBOUND_FETCH, made, "outbound")
 
     async def call(request: Request) -> Response:
         opening = outbound_pb2.Subrequest()
@@ -66,6 +66,7 @@ async def far() -> AsyncIterator[Far]:
     side = Far(call, outbound_pb2_grpc.OutboundServiceStub(channel))
     yield side
     await channel.close()
+    await made.close()
     await server.stop(0)
 
 
@@ -93,7 +94,7 @@ async def test_a_close_each_way(far: Far, close: Close) -> None:
     assert await socket.receive() == Close(1001, "answer")
     await socket.aclose()
     await far.end.closed.wait()
-    assert (await socket._rpc.code()).name == "OK"  # type: ignore[attr-defined]
+    assert (await socket._rpc.end()).code.name == "OK"  # type: ignore[attr-defined]
 
 
 async def test_the_caller_vanishes(far: Far) -> None:
@@ -115,7 +116,7 @@ async def test_the_far_end_vanishes(far: Far) -> None:
     assert await socket.receive() is None
     await socket.send(Text("into the void"))
     await socket.aclose()
-    assert (await socket._rpc.code()).name == "ABORTED"  # type: ignore[attr-defined]
+    assert (await socket._rpc.end()).code.name == "ABORTED"  # type: ignore[attr-defined]
     assert far.end.closed.is_set()
 
 

@@ -6,12 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-import grpc.aio
 import pytest
 
 from sluice.mesh import tracing
 from sluice.mesh.caller import Caller
-from sluice.mesh.channel import dial
+from sluice.mesh.channel import link
 from sluice.mesh.env import Address
 from sluice.mesh.pair import OUTBOUND_FETCH
 from sluice.mesh.served import Served
@@ -19,6 +18,7 @@ from sluice.mesh.server import GrpcServer
 from sluice.mesh.tracing import Kind, Span
 from sluice.mesh.websocket import CalledSocket
 from sluice.pb import outbound_pb2
+from sluice.rpc.link import Link
 from sluice.wire.body import CHUNK, Whole
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request, Response
@@ -52,16 +52,16 @@ class Endless:
 async def start() -> AsyncIterator[Start]:
     """Starts a far side that serves by the function given, and returns how to call it."""
     server = GrpcServer(Address("127.0.0.1", 0), allow_plaintext=False)
-    channels: list[grpc.aio.Channel] = []
+    links: list[Link] = []
 
     async def begin(serve: Serve) -> Callable[[Request], Awaitable[Response]]:
         async def served(_: Any, request: Request, __: Span) -> Response:
             return await serve(request)
 
         server.add(OUTBOUND_FETCH.service, Served(OUTBOUND_FETCH, served).add_to)
-        channel = dial(await server.start())
-        channels.append(channel)
-        caller = Caller(OUTBOUND_FETCH, channel, "outbound")
+        made = link(await server.start())
+        links.append(made)
+        caller = Caller(OUTBOUND_FETCH, made, "outbound")
         opening = outbound_pb2.Subrequest(worker={"name": "acme"})
 
         async def call(request: Request) -> Response:
@@ -70,8 +70,8 @@ async def start() -> AsyncIterator[Start]:
         return call
 
     yield begin
-    for channel in channels:
-        await channel.close()
+    for made in links:
+        await made.close()
     await server.stop(0)
 
 

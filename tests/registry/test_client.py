@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 import grpc.aio
 import pytest
 
 from sluice.bundle.digest import digest
-from sluice.mesh.errors import abort
+from sluice.mesh.channel import dial
+from sluice.mesh.env import Address
+from sluice.mesh.server import GrpcServer
 from sluice.pb import registry_pb2, registry_pb2_grpc
 from sluice.registry.client import RegistryClient
 from sluice.registry.source import BundleSource
@@ -26,7 +29,7 @@ class Registry(registry_pb2_grpc.RegistryServiceServicer):
     ) -> registry_pb2.ResolveWorkerResponse:
         self.calls.append("resolve")
         if request.worker.name != "acme":
-            await abort(context, SluiceError(Reason.WORKER_NOT_FOUND, "no such Worker"))
+            raise SluiceError(Reason.WORKER_NOT_FOUND, "no such Worker")
         return registry_pb2.ResolveWorkerResponse(digest=digest(bundle()))
 
     async def GetBundle(
@@ -34,7 +37,7 @@ class Registry(registry_pb2_grpc.RegistryServiceServicer):
     ) -> registry_pb2.GetBundleResponse:
         self.calls.append("bundle")
         if request.digest != digest(bundle()):
-            await abort(context, SluiceError(Reason.WORKER_NOT_FOUND, "no such bundle"))
+            raise SluiceError(Reason.WORKER_NOT_FOUND, "no such bundle")
         return registry_pb2.GetBundleResponse(bundle=bundle())
 
 
@@ -47,15 +50,14 @@ def registry() -> Registry:
 @pytest.fixture
 async def client(registry: Registry) -> AsyncIterator[RegistryClient]:
     """A client of it."""
-    server = grpc.aio.server()
-    registry_pb2_grpc.add_RegistryServiceServicer_to_server(registry, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+    server = GrpcServer(Address("127.0.0.1", 0), allow_plaintext=False)
+    add = partial(registry_pb2_grpc.add_RegistryServiceServicer_to_server, registry)
+    server.add("sluice.v1.RegistryService", add)
+    async with dial(await server.start()) as channel:
         opened = RegistryClient(channel)
         yield opened
         await opened.aclose()
-    await server.stop(None)
+    await server.stop(0)
 
 
 async def test_answers_are_asked_for_once(registry: Registry, client: RegistryClient) -> None:

@@ -1,4 +1,4 @@
-"""Writing to a call that the far side may end meanwhile.
+"""Writing to a call of grpcio that the far side may end meanwhile.
 
 Not by the call's own `write`: where the far side answers before it has read everything, that one
 puts an INTERNAL of its own in place of the status that came, and with it drops the responses that
@@ -25,7 +25,7 @@ async def write(rpc: Any, message: bytes) -> None:
     """
     try:
         await rpc.wait_for_connection()
-        await rpc._cython_call.send_serialized_message(message)  # noqa: SLF001  # see above
+        await rpc._cython_call.send_serialized_message(message)  # see above
     except (grpc.aio.AioRpcError, cygrpc.InternalError) as error:
         raise CallEndedError from error
     except asyncio.CancelledError:
@@ -39,15 +39,3 @@ async def half_close(rpc: Any) -> None:
         await rpc.done_writing()
     except (grpc.aio.AioRpcError, cygrpc.InternalError) as error:
         raise CallEndedError from error
-
-
-async def answer(context: Any, message: bytes) -> None:
-    """Write one message, serialised, to the caller of a call that is being served.
-
-    Raises `CancelledError` where the caller has left: grpc.aio finds that out here before it has
-    cancelled the call's task, and logs what is then raised as an error of the service.
-    """
-    try:
-        await context.write(message)
-    except cygrpc.InternalError as error:
-        raise asyncio.CancelledError from error

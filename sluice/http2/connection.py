@@ -1,0 +1,385 @@
+"""One connection: frames in, frames out, and who may send how much (RFC 9113)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import cast
+
+from sluice.http2 import frames
+from sluice.http2.block import Block, in_frames
+from sluice.http2.failure import Code, ConnectionFailure, code_of
+from sluice.http2.fields import NO_TABLE, Decoder, Fields
+from sluice.http2.frames import MAX_NUMBER, frame, read_word, word
+from sluice.http2.limits import Limits
+from sluice.http2.outbox import Outbox
+from sluice.http2.settings import DEFAULT_WINDOW, PeerSettings
+from sluice.http2.silence import Silence
+from sluice.http2.stream import Stream
+from sluice.http2.window import ReceiveWindow
+
+_PING = b"keptlive"
+_LAST_CALL = b"lastcall"
+
+
+class Connection(asyncio.Protocol):
+    """An end of a connection. A subclass is the client's or the server's."""
+
+    outbox: Outbox
+    _transport: asyncio.Transport
+    _silence: Silence
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.streams: dict[int, Stream] = {}
+        self.peer = PeerSettings()
+        self.closed = False
+        self._agreed = False
+        self._decoder = Decoder(limits.fields)
+        self._preamble = NO_TABLE
+        self._rest = b""
+        self._block: Block | None = None
+        self._send_window = DEFAULT_WINDOW
+        self._window = ReceiveWindow(limits.connection_window)
+        self._takers = {
+            frames.HEADERS: self._take_headers,
+            frames.RST_STREAM: self._take_reset,
+            frames.SETTINGS: self._take_settings,
+            frames.PUSH_PROMISE: self._refuse_push,
+            frames.PING: self._take_ping,
+            frames.GOAWAY: self._take_go_away,
+            frames.WINDOW_UPDATE: self._take_window_update,
+            frames.CONTINUATION: self._take_continuation,
+        }
+
+    # What a subclass says.
+
+    def opened(self, number: int, fields: Fields) -> Stream | None:
+        """The stream that a head of an unknown number opens; None where it is to be ignored."""
+        raise NotImplementedError
+
+    def check_known(self, number: int) -> None:
+        """Raise `ConnectionFailure` for the number of a stream that has never been."""
+        raise NotImplementedError
+
+    def agreed(self) -> None:
+        """The far side's settings are there."""
+
+    def going_away(self, last: int) -> None:
+        """The far side takes no streams beyond `last`."""
+
+    def answered_last_call(self) -> None:
+        """The far side has read all that was sent before `last_call`."""
+
+    def forgotten(self) -> None:
+        """A stream is over."""
+
+    def lost(self, failure: ConnectionFailure) -> None:
+        """The connection is over, for this reason."""
+
+    # What the transport says.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to listen."""
+        self._transport = cast("asyncio.Transport", transport)
+        self.outbox = Outbox(self._transport, self.limits)
+        self._silence = Silence(self.limits, self._late, self._ask, self._transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End every stream."""
+        self._silence.end()
+        self._end(Code.CONNECT_ERROR, f"the connection was lost{f': {exc}' if exc else ''}")
+
+    def pause_writing(self) -> None:
+        """Let senders wait."""
+        self.outbox.pause()
+
+    def resume_writing(self) -> None:
+        """Let senders go on."""
+        self.outbox.resume()
+
+    def data_received(self, data: bytes) -> None:
+        """Take in what came."""
+        if self.closed:
+            return
+        self._silence.broken()
+        if self._rest:
+            data = self._rest + data
+        try:
+            self._rest = data[self._read(data) :]
+        except ConnectionFailure as failure:
+            self.fail(failure)
+
+    # What streams and subclasses send.
+
+    def send_headers(self, stream: Stream, block: bytes, *, end: bool) -> None:
+        """Send a block of fields."""
+        block, self._preamble = self._preamble + block, b""
+        self.emit(in_frames(stream.id, block, self.peer.frame, end=end))
+        if end:
+            self._ended_here(stream)
+
+    def send_data(self, stream: Stream, data: bytes, *, end: bool) -> int:
+        """Send as much of `data` as there is room for. Returns how much."""
+        size = len(data)
+        room = min(size, self._send_window, stream.send_window) if self.outbox.has_room else 0
+        if size and room <= 0:
+            return 0
+        self._send_window -= room
+        stream.send_window -= room
+        most = self.peer.frame
+        for at in range(0, room or 1, most):
+            piece = data if room <= most and room == size else data[at : min(at + most, room)]
+            last = end and at + len(piece) == size
+            self.emit(frame(frames.DATA, frames.END_STREAM if last else 0, stream.id, piece))
+        if end and room == size:
+            self._ended_here(stream)
+        return room
+
+    def reset(self, stream: Stream, code: Code) -> None:
+        """End a stream, if it is not over."""
+        if self.streams.get(stream.id) is stream:
+            self.emit(frame(frames.RST_STREAM, 0, stream.id, word(code)))
+            self._forget(stream)
+
+    def consume(self, stream: Stream, size: int) -> None:
+        """Let the far side send more, as so many bytes of a stream are needed no more."""
+        if self.streams.get(stream.id) is not stream:
+            return
+        stream.window.release(size)
+        self._window.release(size)
+        stream.window.owe(size)
+        if not stream.remote_ended and (more := stream.window.grant()):
+            self.emit(frame(frames.WINDOW_UPDATE, 0, stream.id, word(more)))
+        self._open_window()
+
+    def go_away(self, last: int, code: Code = Code.NO_ERROR, text: str = "") -> None:
+        """Say that no stream beyond `last` is taken."""
+        self.emit(frame(frames.GOAWAY, 0, 0, word(last) + word(code) + text.encode()[:256]))
+
+    def last_call(self) -> None:
+        """Ask the far side to answer when it has read all that was sent."""
+        self.emit(frame(frames.PING, 0, 0, _LAST_CALL))
+
+    def close(self) -> None:
+        """Send what is to be sent, and close. Streams that are open end."""
+        if not self.closed:
+            self._close(Code.CANCEL, "the connection was closed")
+
+    def fail(self, failure: ConnectionFailure) -> None:
+        """End the connection, and say why."""
+        self.go_away(max(self.streams, default=0), failure.code, failure.text)
+        self._close(failure.code, failure.text)
+
+    def emit(self, data: bytes) -> None:
+        """Send bytes, while the connection is."""
+        if not self.closed:
+            self.outbox.put(data)
+
+    def _close(self, code: Code, text: str) -> None:
+        self.outbox.flush()
+        self._silence.leaving()
+        self._transport.close()
+        self._end(code, text)
+
+    def _end(self, code: Code, text: str) -> None:
+        if self.closed:
+            return
+        self.closed = True
+        streams, self.streams = self.streams, {}
+        for stream in streams.values():
+            stream.on_end(code, text)
+        self._rest, self._block = b"", None
+        self._takers = {}  # which are bound to self: without them no collector is needed
+        self.outbox.end()
+        self.lost(ConnectionFailure(code, text))
+
+    # What the far side sends.
+
+    def _read(self, data: bytes) -> int:
+        """Take in the frames that are here whole. Returns where the rest begins."""
+        at, size = 0, len(data)
+        unpack, most = frames.HEAD.unpack_from, self.limits.frame
+        while size - at >= frames.HEAD_SIZE:
+            high, low, kind, flags, number = unpack(data, at)
+            length = high << 8 | low
+            if length > most:
+                raise ConnectionFailure(Code.FRAME_SIZE_ERROR, f"a frame of {length} bytes")
+            begin = at + frames.HEAD_SIZE
+            if size - begin < length:
+                break
+            at = begin + length
+            self._take(kind, flags, number & MAX_NUMBER, data[begin:at])
+            if self.closed:
+                return size
+        return at
+
+    def _take(self, kind: int, flags: int, number: int, payload: bytes) -> None:
+        if self._block is not None and (kind != frames.CONTINUATION or number != self._block.id):
+            raise ConnectionFailure(Code.PROTOCOL_ERROR, "a block of fields was interrupted")
+        if not self._agreed and kind != frames.SETTINGS:
+            raise ConnectionFailure(Code.PROTOCOL_ERROR, "settings have to come first")
+        if kind == frames.DATA:
+            self._take_data(flags, number, payload)
+        elif taker := self._takers.get(kind):  # any other kind says nothing to us
+            taker(flags, number, payload)
+
+    def _take_data(self, flags: int, number: int, payload: bytes) -> None:
+        size = len(payload)
+        if not self._window.take(size):
+            raise ConnectionFailure(Code.FLOW_CONTROL_ERROR, "more than the connection's window")
+        self._window.owe(size)
+        stream = self.streams.get(number)
+        if stream is None:
+            self.check_known(number)
+            self._window.release(size)
+        elif stream.remote_ended or not stream.window.take(size):
+            self._window.release(size)
+            ended = stream.remote_ended
+            self._break(stream, Code.STREAM_CLOSED if ended else Code.FLOW_CONTROL_ERROR)
+        else:
+            self._take_body(stream, flags, payload)
+        self._open_window()
+
+    def _take_body(self, stream: Stream, flags: int, payload: bytes) -> None:
+        data = _unpadded(flags & frames.PADDED, payload)
+        ended = stream.remote_ended = bool(flags & frames.END_STREAM)
+        stream.on_data(data, ended=ended)
+        stream.consumed(len(payload) - len(data))
+        if ended and stream.local_ended:
+            self._forget(stream)
+
+    def _take_headers(self, flags: int, number: int, payload: bytes) -> None:
+        self._block = Block(number, ended=bool(flags & frames.END_STREAM))
+        self._take_part(self._block, flags, _unpadded(flags, payload))
+
+    def _take_continuation(self, flags: int, number: int, payload: bytes) -> None:
+        if self._block is None:
+            raise ConnectionFailure(Code.PROTOCOL_ERROR, f"CONTINUATION of nothing ({number})")
+        self._take_part(self._block, flags, payload)
+
+    def _take_part(self, block: Block, flags: int, part: bytes) -> None:
+        block.add(part, self.limits)
+        if flags & frames.END_HEADERS:
+            self._block = None
+            self._take_block(block, self._decoder.decode(block.whole()))
+
+    def _take_block(self, block: Block, fields: Fields) -> None:
+        stream = self.streams.get(block.id)
+        if stream is None:
+            stream = self.opened(block.id, fields)
+            if stream is None:
+                return
+            self.streams[block.id] = stream
+        elif stream.remote_ended:
+            self._break(stream, Code.STREAM_CLOSED)
+            return
+        stream.remote_ended = block.ended
+        stream.on_headers(fields, ended=block.ended)
+        if block.ended and stream.local_ended:
+            self._forget(stream)
+
+    def _take_reset(self, _: int, number: int, payload: bytes) -> None:
+        if len(payload) != 4 or not number:
+            raise ConnectionFailure(Code.FRAME_SIZE_ERROR, "RST_STREAM of no form")
+        stream = self.streams.get(number)
+        if stream is None:
+            self.check_known(number)
+            return
+        code = code_of(read_word(payload))
+        self._forget(stream)
+        stream.on_end(code, f"the far side reset the stream ({code.name})")
+
+    def _take_settings(self, flags: int, number: int, payload: bytes) -> None:
+        if number or (flags & frames.ACK and payload):
+            raise ConnectionFailure(Code.FRAME_SIZE_ERROR, "SETTINGS of no form")
+        if flags & frames.ACK:
+            self._decoder.forbid_table()
+            return
+        before, self.peer = self.peer, self.peer.updated(payload)
+        for stream in self.streams.values():
+            stream.send_window += self.peer.window - before.window
+        self.emit(frame(frames.SETTINGS, frames.ACK, 0))
+        if not self._agreed:
+            self._agreed = True
+            self._silence.agreed()
+            self.agreed()
+        self.outbox.wake_all()
+
+    def _take_ping(self, flags: int, number: int, payload: bytes) -> None:
+        if number or len(payload) != 8:
+            raise ConnectionFailure(Code.FRAME_SIZE_ERROR, "PING of no form")
+        if not flags & frames.ACK:
+            self.emit(frame(frames.PING, frames.ACK, 0, payload))
+        elif payload == _LAST_CALL:
+            self.answered_last_call()
+
+    def _take_go_away(self, _: int, number: int, payload: bytes) -> None:
+        if number or len(payload) < 8:
+            raise ConnectionFailure(Code.FRAME_SIZE_ERROR, "GOAWAY of no form")
+        self.going_away(read_word(payload) & MAX_NUMBER)
+
+    def _take_window_update(self, _: int, number: int, payload: bytes) -> None:
+        if len(payload) != 4:
+            raise ConnectionFailure(Code.FRAME_SIZE_ERROR, "WINDOW_UPDATE of no form")
+        more = read_word(payload) & MAX_NUMBER
+        if number:
+            self._widen(number, more)
+            return
+        self._send_window += more
+        if not more or self._send_window > MAX_NUMBER:
+            raise ConnectionFailure(Code.FLOW_CONTROL_ERROR, f"{more} bytes more of a window")
+        self.outbox.wake_all()
+
+    def _widen(self, number: int, more: int) -> None:
+        stream = self.streams.get(number)
+        if stream is None:
+            self.check_known(number)
+            return
+        stream.send_window += more
+        if not more or stream.send_window > MAX_NUMBER:
+            self._break(stream, Code.FLOW_CONTROL_ERROR if more else Code.PROTOCOL_ERROR)
+        else:
+            self.outbox.wake(number)
+
+    def _refuse_push(self, flags: int, number: int, payload: bytes) -> None:
+        raise ConnectionFailure(Code.PROTOCOL_ERROR, "PUSH_PROMISE, which is disabled")
+
+    def _open_window(self) -> None:
+        """Let the far side send more, unless too much waits here already."""
+        if self._window.held < self.limits.held and (more := self._window.grant()):
+            self.emit(frame(frames.WINDOW_UPDATE, 0, 0, word(more)))
+
+    # The life of streams, and of the connection when nothing happens.
+
+    def _ended_here(self, stream: Stream) -> None:
+        stream.local_ended = True
+        if stream.remote_ended:
+            self._forget(stream)
+
+    def _break(self, stream: Stream, code: Code) -> None:
+        """End a stream whose far side broke a rule."""
+        self.reset(stream, code)
+        stream.on_end(code, f"the far side broke a rule ({code.name})")
+
+    def _forget(self, stream: Stream) -> None:
+        """The stream is over, for both sides."""
+        if self.streams.pop(stream.id, None) is not None:
+            self._window.release(stream.window.held)
+            self.outbox.wake(stream.id)
+            self.forgotten()
+            self._open_window()
+
+    def _late(self) -> None:
+        self.fail(ConnectionFailure(Code.SETTINGS_TIMEOUT, "no settings came"))
+
+    def _ask(self) -> None:
+        self.emit(frame(frames.PING, 0, 0, _PING))
+
+
+def _unpadded(flags: int, payload: bytes) -> bytes:
+    if not flags & (frames.PADDED | frames.HAS_PRIORITY):
+        return payload
+    try:
+        return frames.unpadded(flags, payload)
+    except ValueError as error:
+        raise ConnectionFailure(Code.PROTOCOL_ERROR, f"a frame {error}") from error

@@ -1,0 +1,52 @@
+"""What one connection may cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+KIB, MIB = 1024, 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of a connection, in bytes where nothing else is said."""
+
+    streams: int = 4096
+    """Most streams that the far side has open at once."""
+
+    fields: int = 64 * KIB
+    """Of one head or of trailers, decoded; and of its block."""
+
+    continuations: int = 64
+    """Most frames that one block comes in."""
+
+    frame: int = 128 * KIB
+    """Of the longest frame taken. RFC 9113 asks for 16 KiB at least."""
+
+    stream_window: int = 256 * KIB
+    """Of one stream, on the way to here or waiting here."""
+
+    connection_window: int = 16 * MIB
+    """On the way to here."""
+
+    held: int = 64 * MIB
+    """Waiting here, of all streams, before the connection's window is kept shut for it."""
+
+    unsent: int = 256 * KIB
+    """Waiting to be sent, before senders wait too."""
+
+    unread: int = 16 * MIB
+    """Waiting to be read by the far side, before the connection is ended. Only answers of a few
+    bytes that it asked for come so far: senders of more wait."""
+
+    handshake: float = 10.0
+    """Seconds until the far side's settings are there."""
+
+    keepalive: float = 30.0
+    """Seconds of silence before a ping asks whether the far side is still there."""
+
+    keepalive_wait: float = 10.0
+    """Seconds for the answer."""
+
+    goodbye: float = 5.0
+    """Seconds that a connection which is closed has to send what is left."""

@@ -1,0 +1,58 @@
+"""How long the far side may be silent: before it has said its settings, and ever after."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from sluice.http2.limits import Limits
+
+
+class Silence:
+    """Watches one connection. It calls `late` without settings, `ask` to ask, `dead` at the end."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        late: Callable[[], None],
+        ask: Callable[[], None],
+        dead: Callable[[], None],
+    ) -> None:
+        self._limits = limits
+        self._ask = ask
+        self._dead = dead
+        self._loop = asyncio.get_running_loop()
+        self._heard = self._loop.time()
+        self._timer = self._loop.call_later(limits.handshake, late)
+
+    def broken(self) -> None:
+        """Something came."""
+        self._heard = self._loop.time()
+
+    def agreed(self) -> None:
+        """The settings are there."""
+        self._timer.cancel()
+        self._timer = self._loop.call_later(self._limits.keepalive, self._look)
+
+    def leaving(self) -> None:
+        """Nothing more is awaited, but that the far side reads the last words."""
+        self._timer.cancel()
+        self._timer = self._loop.call_later(self._limits.goodbye, self._dead)
+
+    def end(self) -> None:
+        """Watch no more."""
+        self._timer.cancel()
+
+    def _look(self) -> None:
+        left = self._limits.keepalive - (self._loop.time() - self._heard)
+        if left > 0:
+            self._timer = self._loop.call_later(left, self._look)
+            return
+        self._ask()
+        self._timer = self._loop.call_later(self._limits.keepalive_wait, self._decide)
+
+    def _decide(self) -> None:
+        if self._loop.time() - self._heard >= self._limits.keepalive:
+            self._dead()
+        else:
+            self.agreed()

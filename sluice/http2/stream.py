@@ -1,0 +1,79 @@
+"""One stream of a connection: its two directions, and how much of each may be on the way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sluice.http2.failure import Code, StreamEndedError
+from sluice.http2.fields import Fields
+from sluice.http2.window import ReceiveWindow
+
+if TYPE_CHECKING:
+    from sluice.http2.connection import Connection
+
+
+class Stream:
+    """What a subclass is told by `on_...`, and what it says by the other methods.
+
+    Every byte that came by `on_data` has to be given back by `consumed`, or the far side, once it
+    has used up the window, sends no more.
+    """
+
+    __slots__ = ("connection", "id", "local_ended", "remote_ended", "send_window", "window")
+
+    def __init__(self, connection: Connection, number: int) -> None:
+        self.connection = connection
+        self.id = number
+        self.send_window = connection.peer.window
+        self.window = ReceiveWindow(connection.limits.stream_window)
+        self.local_ended = False
+        self.remote_ended = False
+
+    def on_headers(self, fields: Fields, *, ended: bool) -> None:
+        """A head, or trailers, came."""
+        raise NotImplementedError
+
+    def on_data(self, data: bytes, *, ended: bool) -> None:
+        """A part of the body came."""
+        raise NotImplementedError
+
+    def on_end(self, code: Code, text: str) -> None:
+        """The stream ended, for this reason, before both directions had."""
+        raise NotImplementedError
+
+    @property
+    def alive(self) -> bool:
+        """Whether anything can still be sent on it."""
+        return not self.local_ended and self.connection.streams.get(self.id) is self
+
+    def send_headers(self, block: bytes, *, end: bool = False) -> None:
+        """Send a head, or trailers. Nothing where the stream is no more."""
+        if self.alive:
+            self.connection.send_headers(self, block, end=end)
+
+    async def send(self, data: bytes, *, end: bool = False) -> None:
+        """Send `data` as room comes for it, and return when there is room for more.
+
+        Raises `StreamEndedError` where the stream ends before. One sender at a time.
+        """
+        connection, outbox = self.connection, self.connection.outbox
+        at = 0
+        while self.alive:
+            at += connection.send_data(self, data[at:] if at else data, end=end)
+            if at == len(data) and outbox.has_room:
+                return
+            if not self.local_ended:
+                await outbox.room(self.id)
+            elif not outbox.has_room:
+                return
+        if not self.local_ended:
+            raise StreamEndedError
+
+    def consumed(self, size: int) -> None:
+        """So many of the bytes that came are needed no more."""
+        if size:
+            self.connection.consume(self, size)
+
+    def reset(self, code: Code) -> None:
+        """End the stream here and there. `on_end` is not called."""
+        self.connection.reset(self, code)

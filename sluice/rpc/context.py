@@ -1,0 +1,127 @@
+"""A call that is being served, as its method sees it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import grpc
+
+from sluice.http2.ends import ServerEnd
+from sluice.http2.failure import Code, StreamEndedError
+from sluice.http2.fields import Fields
+from sluice.http2.stream import Stream
+from sluice.rpc.envelope import Inbox, envelope
+from sluice.rpc.metadata import Metadata, to_metadata
+from sluice.rpc.status import HEAD_BLOCK, OK, AbortError, Status
+
+_CUT = Status(grpc.StatusCode.INVALID_ARGUMENT, "the call ended within a message")
+
+
+class Context(Stream):
+    """The caller's messages, and what it is answered. Cancelled when the caller leaves."""
+
+    __slots__ = (
+        "_fields",
+        "_headed",
+        "_inbox",
+        "_serialize",
+        "_waiting",
+        "_wrong",
+        "peer_names",
+        "task",
+    )
+
+    def __init__(
+        self,
+        connection: ServerEnd,
+        number: int,
+        fields: Fields,
+        max_message: int,
+        serialize: Callable[[Any], bytes] | None,
+    ) -> None:
+        super().__init__(connection, number)
+        self.peer_names = connection.peer_names
+        """The DNS names in the caller's certificate. None of them without TLS."""
+        self._fields = fields
+        self._inbox = Inbox(max_message)
+        self._serialize = serialize
+        self._waiting: asyncio.Future[None] | None = None
+        self._wrong: Status | None = None
+        self._headed = False
+        self.task: asyncio.Task[None] | None = None
+
+    def invocation_metadata(self) -> Metadata:
+        """What the caller said besides the messages."""
+        return to_metadata(self._fields)
+
+    async def read(self) -> bytes | None:
+        """The next message; None where there is no more. Ends the call where it is none."""
+        messages = self._inbox.messages
+        while not messages:
+            if self._wrong is not None:
+                raise AbortError(self._wrong)
+            if self.remote_ended:
+                if not self._inbox.clean:
+                    raise AbortError(_CUT)
+                return None
+            self._waiting = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiting
+            finally:
+                self._waiting = None
+        message = messages.popleft()
+        if not messages:
+            self.consumed(self.window.held)
+        return message
+
+    async def write(self, message: Any) -> None:
+        """Write a message, and wait until there is room for more."""
+        if not self._headed:
+            self._headed = True
+            self.send_headers(HEAD_BLOCK)
+        data = message if isinstance(message, bytes) else self._serialized(message)
+        try:
+            await self.send(envelope(data))
+        except StreamEndedError:
+            raise asyncio.CancelledError("the caller left") from None
+
+    async def abort(
+        self, code: grpc.StatusCode, details: str = "", trailing_metadata: Metadata = ()
+    ) -> NoReturn:
+        """End the call with this status."""
+        raise AbortError(Status(code, details, trailing_metadata))
+
+    def finish(self, status: Status = OK) -> None:
+        """Send the status."""
+        if self.alive:
+            self.send_headers(status.block(alone=not self._headed), end=True)
+            self.reset(Code.NO_ERROR)  # where the caller has not ended its side
+
+    def on_headers(self, fields: Fields, *, ended: bool) -> None:
+        """Look again: perhaps the caller has ended its side."""
+        self._wake()
+
+    def on_data(self, data: bytes, *, ended: bool) -> None:
+        """Take messages."""
+        if self._wrong is None:
+            self._wrong = self._inbox.feed(data)
+        if self._wrong is not None or not self._inbox.messages:
+            self.consumed(len(data))
+        if ended or self._wrong is not None or self._inbox.messages:
+            self._wake()
+
+    def on_end(self, code: Code, text: str) -> None:
+        """Cancel whoever serves the call."""
+        if self.task is not None:
+            self.task.cancel()
+
+    def _wake(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
+    def _serialized(self, message: Any) -> bytes:
+        if self._serialize is None:
+            raise TypeError(f"{type(message).__name__}: this method answers bytes")
+        return self._serialize(message)

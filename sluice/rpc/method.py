@@ -1,0 +1,106 @@
+"""Methods: what generated code adds to a server, and how a call finds and runs one."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from sluice.rpc.context import Context
+from sluice.rpc.metadata import Metadata
+from sluice.rpc.status import AbortError, Status
+
+_NO_MESSAGE = Status(grpc.StatusCode.INVALID_ARGUMENT, "the call ended before its message")
+
+
+class UnreadableError(Exception):
+    """A request is not the message that its method takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One method. `name` is `service/method`."""
+
+    name: str
+    handler: Any
+    """A `grpc.RpcMethodHandler`."""
+
+    async def run(self, context: Context) -> None:
+        """Serve a call, but for its status."""
+        handler, behaviour = self.handler, self._behaviour
+        read = partial(_read, handler.request_deserializer or bytes)
+        if handler.request_streaming:
+            request: Any = _each(context, read)
+        else:
+            data = await context.read()
+            if data is None:
+                raise AbortError(_NO_MESSAGE)
+            request = read(data)
+        if inspect.isasyncgenfunction(behaviour):
+            async for message in behaviour(request, context):
+                await context.write(message)
+            return
+        answer = await behaviour(request, context)
+        if not handler.response_streaming:
+            await context.write(answer)
+
+    @property
+    def _behaviour(self) -> Callable[[Any, Context], Any]:
+        one = self.handler
+        shapes = (one.unary_unary, one.unary_stream, one.stream_unary, one.stream_stream)
+        found: Callable[[Any, Context], Any] = next(filter(None, shapes))
+        return found
+
+
+class Methods:
+    """The methods of one server, by their paths."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, Method] = {}
+        self._generic: tuple[Any, ...] = ()
+
+    def add(self, service: str, handlers: Mapping[str, Any]) -> None:
+        """Add the methods of a service."""
+        for name, handler in handlers.items():
+            self._known[f"/{service}/{name}".encode()] = Method(f"{service}/{name}", handler)
+
+    def add_generic(self, handlers: tuple[Any, ...]) -> None:
+        """Add what finds methods by itself."""
+        self._generic += handlers
+
+    def find(self, path: bytes) -> Method | None:
+        """The method at `path`."""
+        return self._known.get(path) or self._found(path)
+
+    def _found(self, path: bytes) -> Method | None:
+        details = _Details(path.decode("latin-1"))
+        for generic in self._generic:
+            if handler := generic.service(details):
+                method = self._known[path] = Method(details.method[1:], handler)
+                return method
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Details(grpc.HandlerCallDetails):  # type: ignore[misc]  # grpcio has no types
+    """What a generic handler is asked for."""
+
+    method: str
+    invocation_metadata: Metadata = ()
+
+
+def _read(read: Callable[[bytes], Any], data: bytes) -> Any:
+    try:
+        return read(data)
+    except DecodeError as error:
+        raise UnreadableError(f"not a message of this method: {error}") from error
+
+
+async def _each(context: Context, read: Callable[[bytes], Any]) -> AsyncIterator[Any]:
+    while (data := await context.read()) is not None:
+        yield read(data)

@@ -1,0 +1,161 @@
+"""Serving calls: who may make them, what becomes of what they raise, and how it all ends."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import grpc
+
+from sluice.http2.ends import ServerEnd
+from sluice.http2.fields import Fields
+from sluice.http2.limits import Limits
+from sluice.http2.stream import Stream
+from sluice.rpc import metadata
+from sluice.rpc.context import Context
+from sluice.rpc.method import Method, Methods
+from sluice.rpc.status import OK, AbortError, Status
+
+_BACKLOG = 1024
+_HANDSHAKE = 10.0  # seconds that TLS may take
+
+Explain = Callable[[str, Exception], Status]
+"""The status that says what a method, `service/name`, raised."""
+
+Admit = Callable[[str, tuple[str, ...]], Status | None]
+"""Why a caller whose certificate has these names may not call a method. None: it may."""
+
+_LATE = Status(grpc.StatusCode.DEADLINE_EXCEEDED, "the caller's deadline is over")
+_NO_TIMEOUT = Status(grpc.StatusCode.INVALID_ARGUMENT, "grpc-timeout: not of the form 10S")
+_NO_POST = Status(grpc.StatusCode.INTERNAL, "a call is a POST")
+_NO_GRPC = Status(grpc.StatusCode.INTERNAL, "content-type: not application/grpc")
+_ENCODED = Status(grpc.StatusCode.UNIMPLEMENTED, "grpc-encoding: only identity is taken")
+
+
+class Server:
+    """Serves methods to whoever connects, or by `tls` to whoever that lets in."""
+
+    def __init__(
+        self,
+        max_message: int,
+        explain: Explain,
+        admit: Admit | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._max_message = max_message
+        self._explain = explain
+        self._admit = admit
+        self._tls = tls
+        self._limits = Limits()
+        self._methods = Methods()
+        self._connections: set[ServerEnd] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._listener: asyncio.Server | None = None
+
+    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
+        """Add methods, as generated code does."""
+        self._methods.add(service, handlers)
+
+    def add_generic_rpc_handlers(self, handlers: tuple[Any, ...]) -> None:
+        """Add methods as older generated code does; newer gives the same methods both ways."""
+        self._methods.add_generic(handlers)
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen. Returns the port; `OSError` where it cannot be had."""
+        self._listener = await asyncio.get_running_loop().create_server(
+            self._end,
+            host,
+            port,
+            ssl=self._tls,
+            backlog=_BACKLOG,
+            ssl_handshake_timeout=_HANDSHAKE if self._tls else None,
+        )
+        return int(self._listener.sockets[0].getsockname()[1])
+
+    async def stop(self, grace: float) -> None:
+        """Take no more calls, give those in flight `grace` seconds, and end them.
+
+        Cancelling it ends the grace.
+        """
+        if self._listener is None:
+            return
+        self._listener.close()
+        for connection in tuple(self._connections):
+            connection.drain()
+        try:
+            if self._tasks:
+                await asyncio.wait(self._tasks, timeout=grace)
+        finally:
+            for connection in tuple(self._connections):
+                connection.close()
+            tasks = tuple(self._tasks)
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                await asyncio.wait(tasks)
+
+    def _end(self) -> ServerEnd:
+        connections = self._connections
+        return ServerEnd(self._limits, self._answer, connections.add, connections.discard)
+
+    def _answer(self, connection: ServerEnd, number: int, fields: Fields) -> Stream:
+        """Begin to serve the call that a head begins."""
+        said = dict(fields)
+        method = self._methods.find(said.get(b":path", b""))
+        serialize = method.handler.response_serializer if method else None
+        context = Context(connection, number, fields, self._max_message, serialize)
+        task = asyncio.create_task(self._run(method, context, said))
+        context.task = task
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(connection.settled)
+        return context
+
+    async def _run(self, method: Method | None, context: Context, said: dict[bytes, bytes]) -> None:
+        """Serve a call to its end."""
+        status = _refusal(said)
+        if status is None and method is None:
+            path = said.get(b":path", b"").decode("latin-1")[:200]
+            status = Status(grpc.StatusCode.UNIMPLEMENTED, f"no method {path}")
+        elif status is None and method is not None:
+            if self._admit is not None:
+                status = self._admit(method.name, context.peer_names)
+            status = status or await self._status(method, context, said.get(b"grpc-timeout"))
+        context.finish(status or OK)
+
+    async def _status(self, method: Method, context: Context, timeout: bytes | None) -> Status:
+        """Serve a call. Returns how it ended."""
+        try:
+            if timeout is None:
+                await method.run(context)
+            else:
+                async with asyncio.timeout(_seconds(timeout)) as deadline:
+                    await method.run(context)
+        except AbortError as abort:
+            return abort.status
+        except TimeoutError as error:
+            late = timeout is not None and deadline.expired()
+            return _LATE if late else self._explain(method.name, error)
+        except Exception as error:  # whatever a method raises ends its call alone
+            return self._explain(method.name, error)
+        return OK
+
+
+def _seconds(timeout: bytes) -> float:
+    seconds = metadata.timeout(timeout)
+    if seconds is None:
+        raise AbortError(_NO_TIMEOUT)
+    return seconds
+
+
+def _refusal(said: dict[bytes, bytes]) -> Status | None:
+    """Why this is no call of gRPC."""
+    if said.get(b":method") != b"POST":
+        return _NO_POST
+    if not said.get(b"content-type", b"").startswith(b"application/grpc"):
+        return _NO_GRPC
+    if said.get(b"grpc-encoding", b"identity") != b"identity":
+        return _ENCODED
+    return None
