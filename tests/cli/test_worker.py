@@ -11,6 +11,15 @@ import pytest
 
 from tests.cli.conftest import TOKEN, Registry, Sluice
 
+AT_A_TERMINAL = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from sluice.cli.main import main
+main()
+"""
+"""The command as people start it. A shell's job in the background ignores SIGINT, and so would what
+it starts: a test run, and the command in it (POSIX, Signals and Error Handling)."""
+
 
 @pytest.fixture
 async def acme(sluice: Sluice, tmp_path: Path) -> None:
@@ -81,18 +90,23 @@ async def test_ctrl_c_ends_following(registry: Registry) -> None:
     registry.lines.append("hello")
     registry.follow = asyncio.Event()
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", "from sluice.cli.main import main; main()"),
+        *(sys.executable, "-c", AT_A_TERMINAL),
         *("worker", "logs", "acme", "-n", "production"),
         *("--dispatcher", str(registry.address), "--token", TOKEN),
         stdout=PIPE,
         stderr=PIPE,
     )
     assert process.stdout
-    assert process.stderr
-    assert b"hello" in await process.stdout.readline()
-    process.send_signal(signal.SIGINT)
-    assert await process.wait() == 130
-    assert await process.stderr.read() == b""
+    try:
+        async with asyncio.timeout(20):
+            assert b"hello" in await process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            _, said = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+    assert (process.returncode, said) == (130, b"")
 
 
 async def test_logs_of_nobody_is_an_error(sluice: Sluice) -> None:
