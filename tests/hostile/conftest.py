@@ -47,16 +47,17 @@ def run_folder() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _runner(
-    folder: Path, *, trusted: bool, posture: Posture | None = None
+async def run_workers(
+    folder: Path, *, trusted: bool, posture: Posture | None = None, wall_time: float = 15
 ) -> AsyncIterator[Workers]:
+    """A runner of user Workers, or of the operator's own."""
     executable = find_workerd({})
     workers = Workers()
     workers.runner = Runner(
         RunnerConfig(
             Runtime(executable, folder, posture or best(executable, folder)),
             PoolConfig(max_isolates=32),
-            wall_time=15,
+            wall_time,
         ),
         workers.bundle,
         direct_program if trusted else user_program,
@@ -70,14 +71,14 @@ async def _runner(
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def user_runner(run_folder: Path) -> AsyncIterator[Workers]:
     """A runner of user Workers. Few isolates: those of attacks that are over make room."""
-    async for workers in _runner(run_folder, trusted=False):
+    async for workers in run_workers(run_folder, trusted=False):
         yield workers
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def trusted_runner(run_folder: Path) -> AsyncIterator[Workers]:
     """A runner of the operator's own Workers."""
-    async for workers in _runner(run_folder, trusted=True):
+    async for workers in run_workers(run_folder, trusted=True):
         yield workers
 
 
@@ -94,7 +95,7 @@ async def shared_puppet(request: pytest.FixtureRequest, run_folder: Path) -> Asy
         pytest.skip("this machine has no namespaces")
     folder = run_folder / request.param
     folder.mkdir()
-    async for workers in _runner(folder, trusted=False, posture=posture):
+    async for workers in run_workers(folder, trusted=False, posture=posture):
         yield Puppet(workers, folder, has_own_root)
 
 
@@ -103,7 +104,7 @@ async def shared_solo(run_folder: Path) -> AsyncIterator[Puppet]:
     """The attacker in the best posture."""
     folder = run_folder / "solo"
     folder.mkdir()
-    async for workers in _runner(folder, trusted=False):
+    async for workers in run_workers(folder, trusted=False):
         yield Puppet(workers, folder, has_own_root=True)
 
 

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from sluice.http1.server import Exchange
 from sluice.isolate.invocation import Invocation, Limits
 from sluice.isolate.isolate import Isolate
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Response
+from tests.hostile.conftest import run_workers
 from tests.isolate.workers import Workers
 
 SPIN = "let n = 0; for (let i = 0; i < %d; i++) n += i %% 7;"
@@ -39,13 +43,13 @@ async def test_who_waits_pays_for_nobody(trusted: Workers) -> None:
         if (request.url.endsWith('slow')) return fetch('https://slow.test/');
         {SPIN % 20_000_000}
         return new Response('ok') }} }}"""
-    limits = Limits(cpu=0.5)
+    limits = Limits(cpu=0.25)
     slow = asyncio.create_task(
         trusted.fetch(source, "http://acme.test/slow", name="platform", limits=limits)
     )
     await trusted.until(1)
     isolate = isolate_of(trusted, "platform")
-    while isolate._process.cpu_seconds() < 3:
+    while isolate._process.cpu_seconds() < 1.5:
         assert await trusted.fetch(source, name="platform", limits=limits) == (200, "ok")
     held.set()
     assert (await slow)[0] == 204
@@ -122,23 +126,30 @@ async def test_hoard_of_processes(workers: Workers, caplog: pytest.LogCaptureFix
     assert "looking after the isolates failed" not in caplog.text
 
 
-async def test_who_never_answers_replaces_no_shared_process(trusted: Workers) -> None:
+@pytest_asyncio.fixture(loop_scope="session")
+async def impatient(run_folder: Path) -> AsyncIterator[Workers]:
+    """A runner of the operator's own Workers where no invocation may take more than a second."""
+    async for workers in run_workers(run_folder, trusted=True, wall_time=1):
+        yield workers
+
+
+async def test_who_never_answers_replaces_no_shared_process(impatient: Workers) -> None:
     """Requests that wait until the wall time do not end the process in which others are served."""
 
     async def never(_: Invocation[str], __: Exchange) -> Response:
         await asyncio.Event().wait()
         raise AssertionError
 
-    trusted.answer = never
+    impatient.answer = never
     source = """export default { fetch(request) {
         return request.url.endsWith('slow') ? fetch('https://never.test/') : new Response('ok') } }"""
-    slow = asyncio.create_task(trusted.fetch(source, "http://acme.test/slow", name="waiting"))
-    await trusted.until(1)
-    isolate = isolate_of(trusted, "waiting")
+    slow = asyncio.create_task(impatient.fetch(source, "http://acme.test/slow"))
+    await impatient.until(1)
+    isolate = isolate_of(impatient, "acme")
     while not slow.done():
-        assert await trusted.fetch(source, name="waiting") == (200, "ok")
+        assert await impatient.fetch(source) == (200, "ok")
         await asyncio.wait([slow], timeout=0.2)
     with pytest.raises(SluiceError, match="no response within"):
         await slow
-    assert await trusted.fetch(source, name="waiting") == (200, "ok")
-    assert isolate_of(trusted, "waiting") is isolate
+    assert await impatient.fetch(source) == (200, "ok")
+    assert isolate_of(impatient, "acme") is isolate
