@@ -107,33 +107,51 @@ async def connected(
         writer.transport.abort()
 
 
+class Attack:
+    """Frames to send. `taken` is how many were."""
+
+    def __init__(self, frames: list[bytes]) -> None:
+        self.taken = 0
+        self._frames = frames
+
+    async def to(self, writer: asyncio.StreamWriter) -> bool:
+        """Send them. Whether all was taken."""
+        try:
+            for data in self._frames:
+                writer.write(data)
+                await writer.drain()
+                self.taken += 1
+        except ConnectionError:
+            return False
+        return True
+
+    async def over(self, writing: asyncio.Task[bool]) -> None:
+        """Wait for the end of `to`, for 5 s at most, or until nothing is taken for one of them."""
+        for _ in range(5):
+            before = self.taken
+            await asyncio.wait([writing], timeout=1)
+            if writing.done() or self.taken == before:
+                return
+
+
 async def send(mesh: Mesh, service: str, attack: list[bytes], *, reads: bool = True) -> bool:
     """Send frames while the mesh is asked for something else, and is to answer it.
 
     Whether all was taken: a service may close the connection, or read no more of it.
     """
+    sent = Attack(attack)
     async with connected(mesh.grpc[service]) as (reader, writer), asyncio.timeout(40):
         reading = asyncio.create_task(_discard(reader)) if reads else None
-        writing = asyncio.create_task(_write(writer, attack))
+        writing = asyncio.create_task(sent.to(writer))
         await asyncio.wait([writing], timeout=0.05)
         async with asyncio.timeout(10):
             assert (await mesh.get("echo.test"))[0] == 200
-        done, _ = await asyncio.wait([writing], timeout=5)
+        await sent.over(writing)
         writing.cancel()
         if reading:
             reading.cancel()
         await asyncio.gather(writing, *filter(None, [reading]), return_exceptions=True)
-        return bool(done) and writing.result()
-
-
-async def _write(writer: asyncio.StreamWriter, attack: list[bytes]) -> bool:
-    try:
-        for data in attack:
-            writer.write(data)
-            await writer.drain()
-    except ConnectionError:
-        return False
-    return True
+        return not writing.cancelled() and writing.result()
 
 
 async def _discard(reader: asyncio.StreamReader) -> None:
