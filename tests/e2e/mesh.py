@@ -62,6 +62,7 @@ class ServiceProcess:
 
     async def start(self) -> None:
         """Start the process."""
+        self.listening = asyncio.Event()
         self.process: Process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -100,6 +101,8 @@ class ServiceProcess:
                 line = json.loads(raw)
             except ValueError:
                 line = {"raw": raw.decode(errors="replace")}
+            if str(line.get("message")).startswith("listening on "):
+                self.listening.set()
             async with self._changed:
                 self.lines.append(line)
                 self._changed.notify_all()
@@ -171,6 +174,7 @@ class Mesh:
     async def healthy(self, name: str) -> None:
         """Wait until a service says that it is serving."""
         async with asyncio.timeout(_READY):
+            await self.services[name].listening.wait()  # gRPC waits between attempts to connect
             async with self.dial(name) as channel:
                 health = health_pb2_grpc.HealthStub(channel)
                 await health.Check(health_pb2.HealthCheckRequest(), wait_for_ready=True)
