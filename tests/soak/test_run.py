@@ -11,7 +11,7 @@ import pytest
 
 from soak.run import Plan, run
 
-SECONDS = 8.0
+SECONDS = 5.0
 
 
 @pytest.fixture
