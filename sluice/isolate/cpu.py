@@ -14,6 +14,10 @@ STRAY = 1.0
 GREEDY = 1.0
 """Seconds that one invocation may use, faster than `_FAIR`, until it is greedy."""
 
+SUBREQUEST = 0.002
+"""Seconds that a subrequest costs the services, in all their processes. It counts for greed only:
+the invocation did not use them."""
+
 _FAIR = 0.0025
 """Seconds for each call of `charge`, at which nobody is greedy: at 20 calls a second, a twentieth
 of a core. A loop gets more of a core that it shares with a dozen others."""
@@ -36,10 +40,15 @@ class CpuMeter:
         """Seconds that the last call of `charge` found."""
         self.greedy = False
         """Whether an invocation has kept the process busy for long. It stays so."""
+        self._caused = 0.0
         self._seen = 0.0
         self._stray = 0.0
         self._over_fair = 0.0
         self._unpaid = 0.0
+
+    def subrequest(self) -> None:
+        """A subrequest came, which the services have to carry."""
+        self._caused += SUBREQUEST
 
     def charge(
         self,
@@ -59,7 +68,8 @@ class CpuMeter:
         """
         spent, self._seen = used - self._seen, max(used, self._seen)
         self.spent = spent
-        self._over_fair = max(0.0, self._over_fair + spent - _FAIR)
+        caused, self._caused = self._caused, 0.0
+        self._over_fair = max(0.0, self._over_fair + spent + caused - _FAIR)
         if spent <= 0:
             return False
         self._unpaid += spent
@@ -92,7 +102,7 @@ class CpuMeter:
         over = False
         for invocation in invocations:
             used = invocation.cpu_used + more
-            if min(used, self._over_fair) > GREEDY:
+            if min(used + invocation.subrequests * SUBREQUEST, self._over_fair) > GREEDY:
                 self.greedy = True
             if used > invocation.limits.cpu:
                 over = True

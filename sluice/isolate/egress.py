@@ -45,6 +45,7 @@ class Egress(Generic[Detail]):
             )
         isolate.invocations.shows(invocation)
         self._count(invocation)
+        isolate.cpu.subrequest()
         bound(exchange.request, self._capacity.request_body, "request's body")
         invocation.open_subrequests += 1
 

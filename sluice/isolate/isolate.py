@@ -154,10 +154,15 @@ class Isolate:
             self.usable = False
             self._process.kill()
         elif self.cpu.greedy and not (self.stands_back or self._is_shared):
-            self.stands_back = True
-            self._process.stand_back()
+            self.stand_back()
         elif self.cpu.spent > 0 and self._process.threads() > _MAX_THREADS:
             self._end_for_threads()
+
+    def stand_back(self) -> None:
+        """Run only where nobody else wants to. A process that is shared does not."""
+        if not self._is_shared:
+            self.stands_back = True
+            self._process.stand_back()
 
     def _end_for_threads(self) -> None:
         """Kill it. RLIMIT_NPROC is no limit for it: it counts a uid's, and none of root's."""

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from sluice.isolate.isolate import Isolate
+from sluice.isolate.probation import Probation
 from sluice.isolate.roster import AFTERLIFE
 from sluice.isolate.version import Version
 from sluice.wire.errors import Reason, SluiceError
@@ -37,6 +38,9 @@ class PoolConfig:
     """Seconds of CPU time with no request in flight after which an isolate is replaced, and with it
     whatever work in it does not end."""
 
+    probation: float = 60.0
+    """Seconds for which processes of a Worker that was greedy stand back from their start."""
+
     starts: Bounds = field(default_factory=lambda: Bounds(total=8, queue=100, wait=5.0))
     """Isolates that start at once."""
 
@@ -52,6 +56,7 @@ class Pool:
         self._starting: dict[Version, asyncio.Task[Isolate]] = {}
         self._retired: set[Isolate] = set()
         self._closing: set[asyncio.Task[None]] = set()
+        self._probation = Probation(config.probation)
         self._ticker: asyncio.Task[None] | None = None
         self._open = True
 
@@ -100,6 +105,8 @@ class Pool:
             try:
                 self._make_room()
                 isolate = self._isolates[version] = await self._start(version)
+                if self._probation.holds(version, time.monotonic()):
+                    isolate.stand_back()
                 return isolate
             finally:
                 self._booted(isolate)
@@ -154,9 +161,13 @@ class Pool:
                 self._remove(isolate)
                 continue
             isolate.charge_cpu()
+            if isolate.cpu.greedy:
+                self._probation.note(isolate.version, now)
             if slow:
                 isolate.invocations.forget_ended(now)
                 self._retire_or_evict(isolate, now)
+        if slow:
+            self._probation.forget(now)
 
     def _retire_or_evict(self, isolate: Isolate, now: float) -> None:
         unused = 0 if isolate.invocations.in_flight else now - isolate.invocations.last_used
@@ -165,12 +176,16 @@ class Pool:
                 self._remove(isolate)
         elif self._isolates.get(isolate.version) is not isolate:
             return  # it was ended for a successor that was retired just now
-        elif isolate.stands_back and unused > 0:
-            self._remove(isolate)  # the next request finds one that does not
+        elif unused > 0 and self._has_stood_back(isolate, now):
+            self._remove(isolate)  # the next request finds one that does not stand back
         elif unused > (AFTERLIFE if isolate.version.invocation else self._config.idle):
             self._remove(isolate)
         elif self._is_worn(isolate):
             self._retire(isolate)
+
+    def _has_stood_back(self, isolate: Isolate, now: float) -> bool:
+        on_probation = self._probation.holds(isolate.version, now)
+        return isolate.stands_back and (isolate.cpu.greedy or not on_probation)
 
     def _is_worn(self, isolate: Isolate) -> bool:
         return (

@@ -109,3 +109,28 @@ def test_who_is_not_greedy() -> None:
         one = invocation(10)
         busy.charge(0.05 * tick, [one], None, [one])
     assert (slow.greedy, busy.greedy) == (False, False)
+
+
+def test_a_flood_of_subrequests_is_greedy() -> None:
+    """What an invocation makes the services do counts, though it uses little CPU time itself."""
+    for subrequests, greedy in ((20, True), (1, False)):  # in each twentieth of a second
+        meter, one = CpuMeter(), invocation(10)
+        for tick in range(1, 100):
+            for _ in range(subrequests):
+                one.subrequests += 1
+                meter.subrequest()
+            meter.charge(0.0005 * tick, [one], None, [one])
+        assert meter.greedy is greedy
+        assert one.cpu_used < 0.1
+
+
+def test_many_requests_with_a_few_subrequests_each_are_not_greedy() -> None:
+    """A busy Worker is not one that floods, however many subrequests it makes in all."""
+    meter = CpuMeter()
+    for tick in range(1, 200):
+        one = invocation(10)
+        for _ in range(20):
+            one.subrequests += 1
+            meter.subrequest()
+        meter.charge(0.01 * tick, [one], None, [one])
+    assert not meter.greedy
