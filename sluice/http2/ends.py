@@ -49,7 +49,8 @@ class ClientEnd(Connection):
     def going_away(self, last: int) -> None:
         """Open no more streams, and end those beyond `last`."""
         self._leave()
-        for stream in [one for one in self.streams.values() if one.id > last]:
+        while self.streams and (number := next(reversed(self.streams))) > last:
+            stream = self.streams[number]
             self._forget(stream)
             stream.on_end(Code.REFUSED_STREAM, "the far side is going away")
         self.forgotten()
@@ -68,6 +69,7 @@ class ClientEnd(Connection):
         """Say so."""
         if not self._ready.done():
             self._ready.set_exception(failure)
+            self._ready.exception()  # perhaps nobody waits for it any more
         self._leave()
 
     def _leave(self) -> None:
@@ -116,7 +118,7 @@ class ServerEnd(Connection):
 
     def data_received(self, data: bytes) -> None:
         """Take in what came, after the preface."""
-        if self._preface:
+        if self._preface and not self.closed:
             size = len(self._preface)
             if not data.startswith(self._preface[: len(data)]):
                 self.fail(ConnectionFailure(Code.PROTOCOL_ERROR, "not HTTP/2"))

@@ -11,7 +11,7 @@ from sluice.http2.failure import Code
 from sluice.http2.fields import Fields
 from sluice.http2.stream import Stream
 from sluice.rpc.envelope import Inbox, envelope
-from sluice.rpc.status import HEAD, OK, Status, of_reset, of_trailers
+from sluice.rpc.status import HEAD, OK, Status, of_head, of_reset, of_trailers
 
 _CANCELLED = Status(grpc.StatusCode.CANCELLED, "cancelled by the caller")
 _NO_STATUS = Status(grpc.StatusCode.INTERNAL, "the call ended without a status")
@@ -80,9 +80,9 @@ class Call(Stream):
         elif self._headed:
             self._finish(_TWO_HEADS)
         elif tuple(fields[: len(HEAD)]) != HEAD and not _is_grpc(fields):
-            self._finish(of_trailers(fields))
+            self._finish(of_head(fields))
         self._headed = True
-        if self._status is not None and not self.local_ended:
+        if self._status is not None and not (ended and self.local_ended):
             self.reset(Code.NO_ERROR if ended else Code.CANCEL)
 
     def on_data(self, data: bytes, *, ended: bool) -> None:

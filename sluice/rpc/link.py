@@ -58,6 +58,8 @@ class Link:
         Raises `AioRpcError` where there is no connection.
         """
         connection = self._connection or await self._connected()
+        if connection.leaving:  # between two turns of the event loop
+            raise Status(grpc.StatusCode.UNAVAILABLE, "the peer has left").error()
         if connection.full:
             raise Status(grpc.StatusCode.UNAVAILABLE, "as many calls as it takes").error()
         call = Call(connection, connection.number(), self._max_message)
@@ -138,6 +140,8 @@ class Link:
             if encryption is not None and encryption.selected_alpn_protocol() != _PROTOCOL:
                 raise ConnectionError("the peer does not speak HTTP/2")
             await connection.start()
+            if connection.leaving:  # `_left` did not know it yet
+                raise ConnectionError("the peer left at once")
         except BaseException:
             transport.abort()
             raise

@@ -81,11 +81,16 @@ def of_trailers(fields: Fields) -> Status:
     if number == b"0":
         return OK
     if number is None:
-        http = said.get(b":status", b"")
-        code = _OF_HTTP.get(http, grpc.StatusCode.UNKNOWN)
-        return Status(code, f"no gRPC status; HTTP status {http.decode('latin-1') or 'none'}")
+        return of_head(fields)
     details = unquote(said.get(b"grpc-message", b"").decode("latin-1"), errors="replace")
     return Status(_CODES.get(number, grpc.StatusCode.UNKNOWN), details, to_metadata(fields))
+
+
+def of_head(fields: Fields) -> Status:
+    """The status of an answer that is none of gRPC's, by its status of HTTP."""
+    http = dict(fields).get(b":status", b"")
+    code = _OF_HTTP.get(http, grpc.StatusCode.UNKNOWN)
+    return Status(code, f"no gRPC status; HTTP status {http[:3].decode('latin-1') or 'none'}")
 
 
 def of_reset(code: Code, text: str) -> Status:
