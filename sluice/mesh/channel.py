@@ -16,12 +16,9 @@ from sluice.rpc.link import Link
 MAX_MESSAGE = 4 * 1024 * 1024
 """Most bytes of one message, unless a channel and its server are told otherwise. gRPC's default."""
 
-MAX_METADATA = 64 * 1024
+_MAX_METADATA = 64 * 1024
 """Most bytes of a call's metadata. gRPC's default of 8 KiB is less than an error may need: the
 message once percent-encoded (three times its bytes at worst), and once more with the metadata."""
-
-KEEPALIVE_MS = 30_000
-"""How long a connection is quiet before a ping asks whether the peer is still there."""
 
 
 def dial(
@@ -62,26 +59,19 @@ def _name(role: Role | None) -> str:
 
 def _options(max_message: int) -> list[tuple[str, int]]:
     return [
-        *message_options(max_message),
+        ("grpc.max_receive_message_length", max_message),
+        ("grpc.max_send_message_length", max_message),
+        ("grpc.max_metadata_size", _MAX_METADATA),
+        ("grpc.absolute_max_metadata_size", _MAX_METADATA),
+        ("grpc.http2.bdp_probe", 0),  # pings that size windows: peers are near, and calls short
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 1_000),
         ("grpc.min_reconnect_backoff_ms", 2_000),  # in fact how long one attempt may take
         ("grpc.dns_min_time_between_resolutions_ms", 1_000),  # a restarted container moves
-        ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+        ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 10_000),
         ("grpc.http2.max_pings_without_data", 0),  # no limit: a WebSocket may be quiet for hours
         ("grpc.enable_http_proxy", 0),
         ("grpc.enable_retries", 0),  # a request that may have had an effect is not sent twice
         ("grpc.use_local_subchannel_pool", 1),
-    ]
-
-
-def message_options(max_message: int) -> list[tuple[str, int]]:
-    """Limits on what is received, the same at both ends."""
-    return [
-        ("grpc.max_receive_message_length", max_message),
-        ("grpc.max_send_message_length", max_message),
-        ("grpc.max_metadata_size", MAX_METADATA),
-        ("grpc.absolute_max_metadata_size", MAX_METADATA),
-        ("grpc.http2.bdp_probe", 0),  # pings that size windows: peers are near, and calls short
     ]

@@ -10,8 +10,6 @@ import time
 from collections.abc import Mapping
 from functools import lru_cache
 
-from grpc._cython.cygrpc import ExecuteBatchError
-
 from sluice.mesh.env import ConfigError
 from sluice.mesh.line_writer import LineWriter
 
@@ -21,7 +19,6 @@ MAX_LINE = 64 * 1024
 MAX_VALUE = 2 * 1024
 _EXACT = 2**53  # integers beyond are not exact in most readers of JSON
 _STDOUT = 1
-_GRPC = "grpc._cython.cygrpc"  # the logger of grpc.aio
 _LEVELS = ("debug", "info", "warning", "error")
 _service = ""
 
@@ -38,15 +35,9 @@ def configure(service: str, level: str) -> None:
     _service = service
     with contextlib.suppress(OSError):
         os.set_blocking(_STDOUT, True)  # whoever shares it may have changed that: half lines
-    logging.getLogger(_GRPC).filters[:] = [_is_news]
     root = logging.getLogger()
     root.handlers[:] = [_JsonHandler()]
     root.setLevel(level.upper())
-
-
-def _is_news(record: logging.LogRecord) -> bool:
-    """Whether it is more than that a caller left while the last of its answer was written."""
-    return not (record.exc_info and isinstance(record.exc_info[1], ExecuteBatchError))
 
 
 def emit(event: str, fields: Mapping[str, object]) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from grpc._cython import cygrpc
 
 from sluice.mesh import logs
 from sluice.mesh.env import ConfigError
@@ -189,14 +188,3 @@ def test_a_closed_output_fails_nobody() -> None:
         os.dup2(kept, 1)
         os.close(kept)
         os.close(writer)
-
-
-def test_a_caller_who_left_is_no_error(capfd: pytest.CaptureFixture[str]) -> None:
-    """grpc.aio logs a traceback where the last of an answer cannot be written; all else it says."""
-    log = logging.getLogger("grpc._cython.cygrpc")
-    for error in (cygrpc.ExecuteBatchError("execute_batch", ()), ValueError("a bug")):
-        try:
-            raise error
-        except Exception:
-            log.exception("raised by servicer method")
-    assert [line["exception"].splitlines()[-1] for line in lines(capfd)] == ["ValueError: a bug"]
