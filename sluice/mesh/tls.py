@@ -57,7 +57,7 @@ class Credentials:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_alpn_protocols(["h2"])
         context.load_verify_locations(cadata=self.ca.decode())
-        with open(os.memfd_create("key"), "wb") as file:  # the ssl module reads keys from files
+        with os.fdopen(os.memfd_create("key"), "wb") as file:  # ssl reads keys from files
             file.write(self.certificate + b"\n" + self.key)
             file.flush()
             context.load_cert_chain(f"/proc/self/fd/{file.fileno()}")
