@@ -33,6 +33,8 @@ class Connection(asyncio.Protocol):
         self.streams: dict[int, Stream] = {}
         self.peer = PeerSettings()
         self.closed = False
+        self.last = 0
+        """Of the streams that the far side opened."""
         self._agreed = False
         self._decoder = Decoder(limits.fields)
         self._preamble = NO_TABLE
@@ -118,22 +120,22 @@ class Connection(asyncio.Protocol):
         if end:
             self._ended_here(stream)
 
-    def send_data(self, stream: Stream, data: bytes, *, end: bool) -> int:
-        """Send as much of `data` as there is room for. Returns how much."""
-        size = len(data)
-        room = min(size, self._send_window, stream.send_window) if self.outbox.has_room else 0
-        if size and room <= 0:
-            return 0
+    def send_data(self, stream: Stream, data: bytes, begin: int, *, end: bool) -> int:
+        """Send as much of `data`, from `begin`, as there is room for. Returns where the rest is."""
+        size, unsent = len(data), self.limits.unsent
+        room = min(size - begin, self._send_window, stream.send_window, unsent)
+        if room <= 0 or not self.outbox.has_room:
+            return begin
         self._send_window -= room
         stream.send_window -= room
-        most = self.peer.frame
-        for at in range(0, room or 1, most):
-            piece = data if room <= most and room == size else data[at : min(at + most, room)]
-            last = end and at + len(piece) == size
-            self.emit(frame(frames.DATA, frames.END_STREAM if last else 0, stream.id, piece))
-        if end and room == size:
+        stop, most = begin + room, self.peer.frame
+        last = frames.END_STREAM if end and stop == size else 0
+        for at in range(begin, stop, most):
+            to = min(at + most, stop)
+            self.emit(frame(frames.DATA, last if to == stop else 0, stream.id, data[at:to]))
+        if last:
             self._ended_here(stream)
-        return room
+        return stop
 
     def reset(self, stream: Stream, code: Code) -> None:
         """End a stream, if it is not over."""
@@ -162,12 +164,11 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         """Send what is to be sent, and close. Streams that are open end."""
-        if not self.closed:
-            self._close(Code.CANCEL, "the connection was closed")
+        self._close(Code.CANCEL, "the connection was closed")
 
     def fail(self, failure: ConnectionFailure) -> None:
         """End the connection, and say why."""
-        self.go_away(max(self.streams, default=0), failure.code, failure.text)
+        self.go_away(self.last, failure.code, failure.text)
         self._close(failure.code, failure.text)
 
     def emit(self, data: bytes) -> None:
@@ -176,6 +177,8 @@ class Connection(asyncio.Protocol):
             self.outbox.put(data)
 
     def _close(self, code: Code, text: str) -> None:
+        if self.closed:
+            return
         self.outbox.flush()
         self._silence.leaving()
         self._transport.close()
@@ -327,7 +330,8 @@ class Connection(asyncio.Protocol):
             return
         self._send_window += more
         if not more or self._send_window > MAX_NUMBER:
-            raise ConnectionFailure(Code.FLOW_CONTROL_ERROR, f"{more} bytes more of a window")
+            code = Code.FLOW_CONTROL_ERROR if more else Code.PROTOCOL_ERROR
+            raise ConnectionFailure(code, f"{more} bytes more of a window")
         self.outbox.wake_all()
 
     def _widen(self, number: int, more: int) -> None:

@@ -103,7 +103,6 @@ class ServerEnd(Connection):
         self._preface = PREFACE
         self.peer_names: tuple[str, ...] = ()
         """DNS names in the certificate of the far side."""
-        self._last = 0
         self._taken = 0
         self._draining = False
         self._refusing = False
@@ -133,9 +132,9 @@ class ServerEnd(Connection):
         """See `Connection.opened`."""
         if not number % 2:
             raise ConnectionFailure(Code.PROTOCOL_ERROR, f"stream {number} of a client")
-        if number <= self._last:
+        if number <= self.last:
             return None
-        self._last = number
+        self.last = number
         if self._taken >= self.limits.streams or self._refusing:
             self.emit(frame(RST_STREAM, 0, number, word(Code.REFUSED_STREAM)))
             return None
@@ -159,7 +158,7 @@ class ServerEnd(Connection):
         """Take no streams but those that came."""
         if self._draining and not self._refusing:
             self._refusing = True
-            self.go_away(self._last)
+            self.go_away(self.last)
             if not self._taken:
                 self.close()
 
@@ -169,5 +168,5 @@ class ServerEnd(Connection):
 
     def check_known(self, number: int) -> None:
         """See `Connection.check_known`."""
-        if not number % 2 or number > self._last:
+        if not number % 2 or number > self.last:
             raise ConnectionFailure(Code.PROTOCOL_ERROR, f"stream {number}, which is not open")

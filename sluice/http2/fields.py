@@ -60,7 +60,7 @@ class Decoder:
 
 def _literals(block: bytes) -> Fields | None:
     """The fields of a block of short literals. None for any other."""
-    fields = []
+    fields: list[tuple[bytes, bytes]] = []
     at, size = 0, len(block)
     try:
         while at < size:
@@ -75,7 +75,7 @@ def _literals(block: bytes) -> Fields | None:
             fields.append((block[begin:middle], block[middle + 1 : at]))
     except IndexError:
         return None
-    return fields if at == size else None
+    return tuple(fields) if at == size else None
 
 
 _often = lru_cache(maxsize=128)(_literals)

@@ -42,6 +42,7 @@ class Silence:
     def end(self) -> None:
         """Watch no more."""
         self._timer.cancel()
+        del self._ask, self._dead  # which are of who has this: no collector is needed so
 
     def _look(self) -> None:
         left = self._limits.keepalive - (self._loop.time() - self._heard)
@@ -49,10 +50,11 @@ class Silence:
             self._timer = self._loop.call_later(left, self._look)
             return
         self._ask()
-        self._timer = self._loop.call_later(self._limits.keepalive_wait, self._decide)
+        wait, heard = self._limits.keepalive_wait, self._heard
+        self._timer = self._loop.call_later(wait, self._decide, heard)
 
-    def _decide(self) -> None:
-        if self._loop.time() - self._heard >= self._limits.keepalive:
-            self._dead()
-        else:
+    def _decide(self, heard: float) -> None:
+        if self._heard > heard:
             self.agreed()
+        else:
+            self._dead()

@@ -52,22 +52,19 @@ class Stream:
             self.connection.send_headers(self, block, end=end)
 
     async def send(self, data: bytes, *, end: bool = False) -> None:
-        """Send `data` as room comes for it, and return when there is room for more.
+        """Send `data`, not empty, as room comes for it, and return when there is room for more.
 
         Raises `StreamEndedError` where the stream ends before. One sender at a time.
         """
         connection, outbox = self.connection, self.connection.outbox
-        at = 0
+        at, size = 0, len(data)
         while self.alive:
-            at += connection.send_data(self, data[at:] if at else data, end=end)
-            if at == len(data) and outbox.has_room:
+            if at < size:
+                at = connection.send_data(self, data, at, end=end)
+            if self.local_ended or (at == size and outbox.has_room):
                 return
-            if not self.local_ended:
-                await outbox.room(self.id)
-            elif not outbox.has_room:
-                return
-        if not self.local_ended:
-            raise StreamEndedError
+            await outbox.room(self.id)
+        raise StreamEndedError
 
     def consumed(self, size: int) -> None:
         """So many of the bytes that came are needed no more."""

@@ -16,10 +16,12 @@ class ReceiveWindow:
         """Bytes that came and are still needed here."""
 
     def take(self, size: int) -> bool:
-        """So many came, and wait here. False where it is more than was allowed."""
+        """So many came, and wait here. False, and nothing, where it is more than was allowed."""
+        if size > self._left:
+            return False
         self._left -= size
         self.held += size
-        return self._left >= 0
+        return True
 
     def release(self, size: int) -> None:
         """So many are needed no more."""
