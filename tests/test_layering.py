@@ -88,10 +88,10 @@ def test_imports_go_down(path: Path) -> None:
         ("sluice/mesh/server.py", ".channel", False),  # relative: does not say which layer
         ("sluice/mesh/server.py", "sluice.tools", False),  # in no layer
         ("sluice/__init__.py", "sluice.mesh", False),  # would load mesh for whoever imports wire
-        ("services/outbound/client.py", "sluice.wire.errors", True),
-        ("services/outbound/client.py", "services.outbound.resolver", True),
-        ("services/outbound/client.py", "services.userworker.config", False),
-        ("services/outbound/client.py", "aiohttp", True),
+        ("services/outbound/origin/client.py", "sluice.wire.errors", True),
+        ("services/outbound/origin/client.py", "services.outbound.origin.resolver", True),
+        ("services/outbound/origin/client.py", "services.userworker.config", False),
+        ("services/outbound/origin/client.py", "aiohttp", True),
     ],
 )
 def test_the_rule(module: str, imported: str, allowed: bool) -> None:

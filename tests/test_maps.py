@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[1]
         "sluice/rpc",
         "sluice/mesh",
         "services/outbound",
+        "services/outbound/origin",
     ],
 )
 def test_every_module_is_on_the_map(package: str) -> None:

@@ -12,7 +12,7 @@ import httptools
 
 from fuzz.target import Target
 from fuzz.transport import Deaf, Wire, pieces, run, turns
-from services.outbound import request_head
+from services.outbound.origin import request_head
 from sluice.http1.exchange import Exchange, Peer
 from sluice.http1.incoming import Incoming
 from sluice.http1.limits import Limits

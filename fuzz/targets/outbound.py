@@ -19,11 +19,11 @@ from aiohttp.client_proto import ResponseHandler
 
 from fuzz.target import Target
 from fuzz.transport import Deaf, Wire, pieces, run, turns
-from services.outbound import request_head
-from services.outbound.client import ClientConfig, GuardedClient
-from services.outbound.destination import Guard, classify
-from services.outbound.pool import Held, Pool
-from services.outbound.route import Route, find_route
+from services.outbound.origin import request_head
+from services.outbound.origin.client import ClientConfig, GuardedClient
+from services.outbound.origin.destination import Guard, classify
+from services.outbound.origin.pool import Held, Pool
+from services.outbound.origin.route import Route, find_route
 from sluice.http1 import handshake
 from sluice.http1.heads import response_head
 from sluice.http1.incoming import Incoming

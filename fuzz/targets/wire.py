@@ -18,7 +18,7 @@ from google.rpc import status_pb2
 from wsproto.frame_protocol import FrameProtocol
 
 from fuzz.target import Target
-from services.outbound import request_head
+from services.outbound.origin import request_head
 from sluice.bundle.digest import digest
 from sluice.bundle.validate import validate
 from sluice.http1 import outgoing

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from services.outbound.client import ClientConfig
-from services.outbound.ports import PortRange
+from services.outbound.origin.client import ClientConfig
+from services.outbound.origin.ports import PortRange
 from sluice.isolate import settings as isolate_settings
 from sluice.isolate.runner import RunnerConfig
 from sluice.mesh import settings as mesh_settings

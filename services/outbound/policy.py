@@ -10,7 +10,7 @@ from enum import IntEnum
 from functools import lru_cache
 from typing import NamedTuple
 
-from services.outbound.request_head import host_of
+from services.outbound.origin.request_head import host_of
 from sluice.pb import worker_pb2
 from sluice.wire import egress
 from sluice.wire.egress import Rules

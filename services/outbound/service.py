@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 
-from services.outbound.client import GuardedClient
 from services.outbound.config import Config
-from services.outbound.destination import Guard
+from services.outbound.origin.client import GuardedClient
+from services.outbound.origin.destination import Guard
 from services.outbound.subrequests import Subrequests
 from sluice.mesh.channel import dial
 from sluice.mesh.env import Address

@@ -6,8 +6,8 @@ from contextlib import suppress
 from urllib.parse import urlsplit
 
 from services.outbound import policy
-from services.outbound.client import GuardedClient
 from services.outbound.egress_log import FETCH, SUBREQUEST, EgressLine, without_query
+from services.outbound.origin.client import GuardedClient
 from services.outbound.policy import Result
 from sluice.http1.server import Exchange
 from sluice.isolate import control

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from services.outbound.client import ClientConfig, GuardedClient
-from services.outbound.destination import Guard
+from services.outbound.origin.client import ClientConfig, GuardedClient
+from services.outbound.origin.destination import Guard
 from sluice.http1.handshake import accept_of
 from sluice.mesh import attributes
 from sluice.mesh.address_range import AddressRange
@@ -364,8 +364,8 @@ async def test_time_for_a_connection_is_one(make: MakeClient, serve: Serve) -> N
 SLOW_DNS = """
 import asyncio, socket, sys
 
-from services.outbound.client import ClientConfig, GuardedClient
-from services.outbound.destination import Guard
+from services.outbound.origin.client import ClientConfig, GuardedClient
+from services.outbound.origin.destination import Guard
 from sluice.http1.handshake import accept_of
 from sluice.mesh.address_range import AddressRange
 from tests.bodies import read_all

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from services.outbound.client import GuardedClient
+from services.outbound.origin.client import GuardedClient
 from sluice.wire.customer import Customer
 from sluice.wire.errors import SluiceError
 from sluice.wire.messages import Request, Response

@@ -10,8 +10,8 @@ import pytest
 import uvloop
 from aiohttp.abc import AbstractResolver
 
-from services.outbound.client import ClientConfig, GuardedClient
-from services.outbound.destination import Guard
+from services.outbound.origin.client import ClientConfig, GuardedClient
+from services.outbound.origin.destination import Guard
 from sluice.mesh.address_range import AddressRange
 from sluice.mesh.connect_to import ConnectTo
 from tests.outbound.calls import MakeClient

@@ -7,11 +7,11 @@ import pytest
 from aiohttp.abc import ResolveResult
 
 from services.outbound import policy
-from services.outbound.client import ClientConfig, GuardedClient
-from services.outbound.destination import Guard
+from services.outbound.origin.client import ClientConfig, GuardedClient
+from services.outbound.origin.destination import Guard
+from services.outbound.origin.request_head import host_of
+from services.outbound.origin.resolver import Resolver
 from services.outbound.policy import Decision, Result
-from services.outbound.request_head import host_of
-from services.outbound.resolver import Resolver
 from sluice.pb.worker_pb2 import EgressPolicy, HostList, OutboundBinding
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.hosts import Host

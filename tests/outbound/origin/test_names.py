@@ -8,8 +8,8 @@ import socket
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from services.outbound import names
-from services.outbound.names import Names, asking
+from services.outbound.origin import names
+from services.outbound.origin.names import Names, asking
 from sluice.wire.customer import Customer
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.places import Bounds, Places

@@ -11,8 +11,8 @@ import pytest
 from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.http import HttpProcessingError
 
-from services.outbound.destination import DeniedError
-from services.outbound.failure import cut_short, no_response
+from services.outbound.origin.destination import DeniedError
+from services.outbound.origin.failure import cut_short, no_response
 from sluice.wire.errors import Reason
 
 KEY = ConnectionKey("h", 443, True, True, None, None, None)

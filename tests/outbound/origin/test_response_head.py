@@ -7,7 +7,7 @@ import gzip
 
 import pytest
 
-from services.outbound.client import GuardedClient
+from services.outbound.origin.client import GuardedClient
 from sluice.wire.errors import Reason
 from sluice.wire.headers import Header
 from sluice.wire.messages import Request

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from services.outbound.client import GuardedClient
+from services.outbound.origin.client import GuardedClient
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request
 from tests.outbound.calls import ACME, MakeClient, Pieces, Silent, failure, get, whole

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.outbound.client import GuardedClient
+from services.outbound.origin.client import GuardedClient
 from sluice.wire.body import Whole
 from sluice.wire.errors import Reason
 from sluice.wire.messages import Request

@@ -18,15 +18,15 @@ from aiohttp import ClientOSError, ServerDisconnectedError, StreamReader
 from aiohttp.abc import AbstractResolver
 from aiohttp.http import RawResponseMessage
 
-from services.outbound import request_head, response_head, upload, websocket
-from services.outbound.destination import Guard
-from services.outbound.exchange import Exchange, OriginBody
-from services.outbound.failure import EXPECTED, no_response
-from services.outbound.names import Names
-from services.outbound.pool import MAX_WAITING, Held, Pool, Share
-from services.outbound.request_head import CHUNKED
-from services.outbound.resolver import Resolver
-from services.outbound.route import Route, find_route
+from services.outbound.origin import request_head, response_head, upload, websocket
+from services.outbound.origin.destination import Guard
+from services.outbound.origin.exchange import Exchange, OriginBody
+from services.outbound.origin.failure import EXPECTED, no_response
+from services.outbound.origin.names import Names
+from services.outbound.origin.pool import MAX_WAITING, Held, Pool, Share
+from services.outbound.origin.request_head import CHUNKED
+from services.outbound.origin.resolver import Resolver
+from services.outbound.origin.route import Route, find_route
 from sluice.http1 import handshake
 from sluice.mesh.connect_to import ConnectTo
 from sluice.wire.customer import Customer

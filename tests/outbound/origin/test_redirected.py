@@ -7,7 +7,7 @@ import ssl
 
 import pytest
 
-from services.outbound.client import GuardedClient
+from services.outbound.origin.client import GuardedClient
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request
 from tests.bodies import read_all

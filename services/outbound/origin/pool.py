@@ -16,9 +16,9 @@ from aiohttp.abc import AbstractResolver
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 
-from services.outbound.destination import Guard
-from services.outbound.names import asking
-from services.outbound.route import Address, Route
+from services.outbound.origin.destination import Guard
+from services.outbound.origin.names import asking
+from services.outbound.origin.route import Address, Route
 from sluice.wire.customer import Customer
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.places import Bounds, Places

@@ -15,8 +15,8 @@ from typing import TypeAlias
 
 from aiohappyeyeballs.types import AddrInfoType
 
-from services.outbound import ports
-from services.outbound.ports import PortRange
+from services.outbound.origin import ports
+from services.outbound.origin.ports import PortRange
 from sluice.mesh.address_range import AddressRange
 
 Address: TypeAlias = IPv4Address | IPv6Address

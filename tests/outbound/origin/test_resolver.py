@@ -10,8 +10,8 @@ import threading
 
 import pytest
 
-from services.outbound import resolver
-from services.outbound.resolver import MAX_ADDRESSES, Resolver
+from services.outbound.origin import resolver
+from services.outbound.origin.resolver import MAX_ADDRESSES, Resolver
 
 
 async def test_name_is_resolved_to_addresses() -> None:
@@ -57,7 +57,7 @@ async def test_addresses_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 EXITS = """
 import asyncio, socket, time
-from services.outbound.resolver import Resolver
+from services.outbound.origin.resolver import Resolver
 
 socket.getaddrinfo = lambda *_: time.sleep(60)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.outbound.ports import PortRange, denial
+from services.outbound.origin.ports import PortRange, denial
 
 
 @pytest.mark.parametrize(

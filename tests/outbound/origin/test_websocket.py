@@ -9,7 +9,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as serve_websockets
 from websockets.typing import Subprotocol
 
-from services.outbound.client import GuardedClient
+from services.outbound.origin.client import GuardedClient
 from sluice.http1 import handshake
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request

@@ -11,7 +11,7 @@ import asyncio
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http import RawResponseMessage, StreamWriter
 
-from services.outbound.exchange import Exchange
+from services.outbound.origin.exchange import Exchange
 from sluice.http1 import handshake
 from sluice.http1.websocket import FrameSocket
 from sluice.wire.errors import Reason, SluiceError

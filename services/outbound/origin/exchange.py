@@ -14,8 +14,8 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.http import RawResponseMessage
 
-from services.outbound import upload
-from services.outbound.failure import EXPECTED, cut_short
+from services.outbound.origin import upload
+from services.outbound.origin.failure import EXPECTED, cut_short
 from sluice.wire.body import Body
 from sluice.wire.errors import Reason, SluiceError
 

@@ -24,7 +24,7 @@ from aiohttp import (
 )
 from aiohttp.http import HttpProcessingError
 
-from services.outbound.destination import DeniedError
+from services.outbound.origin.destination import DeniedError
 from sluice.wire.errors import Reason, SluiceError
 
 Row = tuple[type[BaseException], Reason, Callable[[Any], str]]

@@ -9,7 +9,7 @@ import ssl
 
 import pytest
 
-from services.outbound.client import GuardedClient
+from services.outbound.origin.client import GuardedClient
 from sluice.wire.errors import Reason
 from sluice.wire.messages import Request
 from tests.outbound.calls import ACME, MakeClient, Pieces, Scripted, failure, get, whole

@@ -9,7 +9,7 @@ from aiohttp import ClientRequest
 from aiohttp.client_reqrep import ConnectionKey
 from yarl import URL
 
-from services.outbound.request_head import origin
+from services.outbound.origin.request_head import origin
 from sluice.mesh.connect_to import ConnectTo, find
 from sluice.wire.customer import Customer
 

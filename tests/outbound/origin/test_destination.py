@@ -7,14 +7,14 @@ from ipaddress import ip_address
 
 import pytest
 
-from services.outbound.destination import (
+from services.outbound.origin.destination import (
     Address,
     DeniedError,
     Guard,
     classify,
     is_own,
 )
-from services.outbound.ports import PortRange
+from services.outbound.origin.ports import PortRange
 from sluice.mesh.address_range import AddressRange
 
 DENIED = [
