@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from sluice.isolate import settings as isolate_settings
 from sluice.isolate.runner import RunnerConfig
 from sluice.mesh import settings as mesh_settings
-from sluice.mesh.env import Address, ConfigError, Environment
+from sluice.mesh.env import Address, Environment, SettingError
 from sluice.mesh.roles import Role
 from sluice.mesh.settings import MeshConfig
 
@@ -29,7 +29,7 @@ class Config:
 
 
 def read(variables: Mapping[str, str]) -> Config:
-    """Read `SLUICE_*` variables. Raises `ConfigError` that names the variable."""
+    """Read `SLUICE_*` variables. Raises `SettingError` that names the variable."""
     env = Environment(variables)
     config = Config(
         http_listen=env.address("HTTP_LISTEN", "127.0.0.1:8787"),
@@ -43,7 +43,7 @@ def read(variables: Mapping[str, str]) -> Config:
         warnings=(),
     )
     if config.api_token is None and not config.mesh.listen.is_loopback:
-        raise ConfigError(
+        raise SettingError(
             "SLUICE_API_TOKEN: must be set, because other machines can reach the management API "
             f"at {config.mesh.listen}"
         )

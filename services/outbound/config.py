@@ -13,7 +13,7 @@ from sluice.isolate.runner import RunnerConfig
 from sluice.mesh import settings as mesh_settings
 from sluice.mesh.address_range import AddressRange
 from sluice.mesh.connect_to import ConnectTo
-from sluice.mesh.env import Address, ConfigError, Environment
+from sluice.mesh.env import Address, Environment, SettingError
 from sluice.mesh.roles import Role
 from sluice.mesh.settings import MeshConfig
 
@@ -38,7 +38,7 @@ class Config:
 
 
 def read(variables: Mapping[str, str]) -> Config:
-    """Read `SLUICE_*` and `SSL_CERT_FILE`. Raises `ConfigError` that names the variable."""
+    """Read `SLUICE_*` and `SSL_CERT_FILE`. Raises `SettingError` that names the variable."""
     env = Environment(variables)
     runner = isolate_settings.runner_config(env, variables)
     config = Config(
@@ -79,4 +79,4 @@ def _parsed(env: Environment, name: str, parse: Callable[[str], T]) -> tuple[T, 
     try:
         return tuple(parse(word) for word in env.words(name))
     except ValueError as error:
-        raise ConfigError(f"SLUICE_{name}: {error}") from error
+        raise SettingError(f"SLUICE_{name}: {error}") from error

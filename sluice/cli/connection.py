@@ -12,7 +12,7 @@ import click
 from sluice.cli.failure import Failure
 from sluice.cli.remote_registry import RemoteRegistry, ask
 from sluice.mesh import tls
-from sluice.mesh.env import PREFIX, Address, ConfigError, Environment
+from sluice.mesh.env import PREFIX, Address, Environment, SettingError
 from sluice.mesh.tls import Credentials
 from sluice.pb import worker_pb2
 
@@ -33,7 +33,7 @@ class AddressType(click.ParamType[Address]):
             return value
         try:
             return Environment({"SLUICE_ADDRESS": value}).address("ADDRESS", None)
-        except ConfigError:
+        except SettingError:
             self.fail(f"{value!r} is not an address (like 127.0.0.1:50051)", param, ctx)
 
 
@@ -61,7 +61,7 @@ def tls_options(command: Command) -> Command:
         paths = zip(tls.VARIABLES, (tls_cert, tls_key, tls_ca), strict=True)
         try:
             credentials = tls.read(Environment({PREFIX + name: path for name, path in paths}))
-        except ConfigError as error:
+        except SettingError as error:
             raise Failure(str(error)) from error
         return command(credentials=credentials, **arguments)
 

@@ -23,7 +23,7 @@ from sluice.cli.remote_registry import RemoteRegistry
 from sluice.isolate.sandbox.machine import best
 from sluice.isolate.workerd import find_workerd
 from sluice.mesh.collector import Collector
-from sluice.mesh.env import ConfigError as SettingError
+from sluice.mesh.env import SettingError
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

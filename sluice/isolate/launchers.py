@@ -15,7 +15,7 @@ from sluice.isolate.sandbox.guest import Guest, find_guest
 from sluice.isolate.sandbox.launcher import Launcher
 from sluice.isolate.sandbox.machine import closed
 from sluice.isolate.sandbox.posture import Kind, Posture
-from sluice.mesh.env import ConfigError
+from sluice.mesh.env import SettingError
 from sluice.wire.errors import Reason, SluiceError
 
 _TRY_AGAIN = 60.0
@@ -36,7 +36,7 @@ class Launchers:
         self._refused = 0.0
 
     async def check(self) -> None:
-        """Raise `ConfigError` where anything gets out of workerd's sandbox."""
+        """Raise `SettingError` where anything gets out of workerd's sandbox."""
         await trial.check(self._workerd, self._runtime.folder)
 
     async def of(self, language: Language) -> Launcher:
@@ -61,7 +61,7 @@ class Launchers:
         if not self._refusal or time.monotonic() > self._refused + _TRY_AGAIN:
             try:
                 return await self._begin_python()
-            except (ConfigError, OSError, SluiceError) as error:
+            except (SettingError, OSError, SluiceError) as error:
                 _log.error("no Python Workers here: %s", error)
                 self._refusal, self._refused = str(error), time.monotonic()
         raise SluiceError(

@@ -15,14 +15,14 @@ from sluice.isolate.sandbox.machine import survey
 from sluice.isolate.sandbox.posture import choose
 from sluice.isolate.workerd import find_workerd
 from sluice.mesh.channel import MAX_MESSAGE
-from sluice.mesh.env import ConfigError, Environment
+from sluice.mesh.env import Environment, SettingError
 from sluice.wire.places import Bounds
 
 _LARGEST_MESSAGE = MAX_MESSAGE - 2**20
 
 
 def runner_config(env: Environment, variables: Mapping[str, str]) -> RunnerConfig:
-    """Read them. Raises `ConfigError` that names the variable."""
+    """Read them. Raises `SettingError` that names the variable."""
     return RunnerConfig(
         _runtime(env, variables),
         _pool(env),
@@ -41,7 +41,7 @@ def _runtime(env: Environment, variables: Mapping[str, str]) -> Runtime:
     try:
         executable = find_workerd(variables)
     except FileNotFoundError as error:
-        raise ConfigError(f"SLUICE_WORKERD: {error}") from error
+        raise SettingError(f"SLUICE_WORKERD: {error}") from error
     folder = Path(env.text("RUN_DIR", "") or tempfile.gettempdir())
     posture = choose(
         env.text("SANDBOX", "auto"),
@@ -95,7 +95,7 @@ def _python_once(env: Environment) -> bool:
     """Whether an invocation of a Python Worker has a process of its own."""
     isolation = env.text("PYTHON_ISOLATION", "process")
     if isolation not in ("process", "request"):
-        raise ConfigError(f"SLUICE_PYTHON_ISOLATION: {isolation!r} is not process or request")
+        raise SettingError(f"SLUICE_PYTHON_ISOLATION: {isolation!r} is not process or request")
     return isolation == "request"
 
 
@@ -103,7 +103,7 @@ def _max_message(env: Environment) -> int:
     """The limit of a WebSocket message, which has to fit in one gRPC message."""
     size = env.size("WEBSOCKET_MESSAGE_LIMIT", "1MiB")
     if not 1 <= size <= _LARGEST_MESSAGE:
-        raise ConfigError(
+        raise SettingError(
             f"SLUICE_WEBSOCKET_MESSAGE_LIMIT: not between 1B and {_LARGEST_MESSAGE // 2**20}MiB"
         )
     return size

@@ -24,7 +24,7 @@ _BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _FLAGS = {"": False, "0": False, "1": True}
 
 
-class ConfigError(Exception):
+class SettingError(Exception):
     """A setting that cannot be used. The message names it, and what would do."""
 
 
@@ -57,7 +57,7 @@ class Environment:
         """The value as it is. Without a default (None) it must be set, and not be empty."""
         value = self._get(name) or default
         if value is None:
-            raise ConfigError(f"{PREFIX}{name}: must be set")
+            raise SettingError(f"{PREFIX}{name}: must be set")
         return value
 
     def address(self, name: str, default: str | None) -> Address:
@@ -92,7 +92,7 @@ class Environment:
         number = int(value)
         if number < least or (most is not None and number > most):
             bounds = f"at least {least}" if most is None else f"{least} to {most}"
-            raise ConfigError(f"{PREFIX}{name}: {value} is out of range ({bounds})")
+            raise SettingError(f"{PREFIX}{name}: {value} is out of range ({bounds})")
         return number
 
     def flag(self, name: str) -> bool:
@@ -124,8 +124,8 @@ class Environment:
         return f"{name}: not a setting of Sluice{hint}"
 
 
-def _not(name: str, value: str, kind: str) -> ConfigError:
-    return ConfigError(f"{PREFIX}{name}: {value!r} is not {kind}")
+def _not(name: str, value: str, kind: str) -> SettingError:
+    return SettingError(f"{PREFIX}{name}: {value!r} is not {kind}")
 
 
 def _is_ipv6(host: str) -> bool:

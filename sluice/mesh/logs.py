@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from functools import lru_cache
 
-from sluice.mesh.env import ConfigError
+from sluice.mesh.env import SettingError
 from sluice.mesh.line_writer import LineWriter
 
 MAX_LINE = 64 * 1024
@@ -26,12 +26,12 @@ _service = ""
 def configure(service: str, level: str) -> None:
     """Send every log record of this process to standard output, as JSON.
 
-    `level` is debug, info, warning or error; `ConfigError` for any other. Calling it again
+    `level` is debug, info, warning or error; `SettingError` for any other. Calling it again
     replaces what was set before.
     """
     global _service
     if level not in _LEVELS:
-        raise ConfigError(f"SLUICE_LOG_LEVEL: {level!r} is not a level ({', '.join(_LEVELS)})")
+        raise SettingError(f"SLUICE_LOG_LEVEL: {level!r} is not a level ({', '.join(_LEVELS)})")
     _service = service
     with contextlib.suppress(OSError):
         os.set_blocking(_STDOUT, True)  # whoever shares it may have changed that: half lines

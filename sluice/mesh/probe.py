@@ -16,7 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from sluice.mesh import tls
 from sluice.mesh.channel import dial
-from sluice.mesh.env import Address, ConfigError, Environment
+from sluice.mesh.env import Address, Environment, SettingError
 from sluice.mesh.tls import Credentials
 
 TIMEOUT = 3.0
@@ -43,12 +43,12 @@ def main(arguments: list[str]) -> int:
     try:
         (text,) = arguments
         address = Environment({"SLUICE_ADDRESS": text}).address("ADDRESS", None)
-    except (ValueError, ConfigError):
+    except (ValueError, SettingError):
         print("usage: python -m sluice.mesh.probe HOST:PORT", file=sys.stderr)
         return 2
     try:
         credentials = tls.read(Environment(os.environ))
-    except ConfigError as error:
+    except SettingError as error:
         print(error, file=sys.stderr)
         return 1
     status = asyncio.run(ask(address, credentials))

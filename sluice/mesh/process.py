@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 import uvloop
 
 from sluice.mesh import logs, tracing
-from sluice.mesh.env import ConfigError
+from sluice.mesh.env import SettingError
 from sluice.mesh.server import run_until_signalled
 from sluice.mesh.settings import MeshConfig
 
@@ -60,7 +60,7 @@ def main(name: str, read: Callable[[], C], service_of: Callable[[C], Service]) -
         _wake_in_turn()
         _raise_descriptor_limit()
         return uvloop.run(_run(service_of(config)))
-    except ConfigError as error:
+    except SettingError as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 2
 

@@ -12,7 +12,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from sluice.mesh import errors, health, roles
 from sluice.mesh.channel import MAX_MESSAGE
-from sluice.mesh.env import Address, ConfigError
+from sluice.mesh.env import Address, SettingError
 from sluice.mesh.tls import Credentials
 from sluice.rpc.server import Server
 
@@ -28,7 +28,7 @@ class GrpcServer:
 
     With `credentials` it takes only peers with a certificate, and each method is called only by
     the roles that may (`sluice/mesh/roles.py`); health and reflection by every such peer. Without,
-    it is plaintext: `ConfigError` for an address that other machines can reach, unless
+    it is plaintext: `SettingError` for an address that other machines can reach, unless
     `allow_plaintext`.
     """
 
@@ -41,7 +41,7 @@ class GrpcServer:
         max_message: int = MAX_MESSAGE,
     ) -> None:
         if not (credentials or address.is_loopback or allow_plaintext):
-            raise ConfigError(
+            raise SettingError(
                 f"SLUICE_UNSAFE_PLAINTEXT: other machines can reach {address}, and what they send "
                 "would be trusted and not encrypted; set SLUICE_TLS_CERT, listen on loopback, or "
                 "set it to 1"
@@ -64,7 +64,7 @@ class GrpcServer:
             self._health.add(name)
 
     async def start(self) -> Address:
-        """Listen. Returns the address with the port in use; `ConfigError` where it is taken."""
+        """Listen. Returns the address with the port in use; `SettingError` where it is taken."""
         credentials = self._credentials
         server = Server(
             self._max_message,
@@ -87,7 +87,7 @@ class GrpcServer:
         try:
             port = await server.start(host, self._address.port)
         except OSError as error:
-            raise ConfigError(f"cannot listen on {self._address}: {error.strerror}") from error
+            raise SettingError(f"cannot listen on {self._address}: {error.strerror}") from error
         self._server = server
         return Address(host, port)
 

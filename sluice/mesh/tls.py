@@ -19,7 +19,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
-from sluice.mesh.env import PREFIX, ConfigError, Environment
+from sluice.mesh.env import PREFIX, Environment, SettingError
 from sluice.mesh.roles import ROLES, Role
 
 T = TypeVar("T")
@@ -67,7 +67,7 @@ class Credentials:
 def read(env: Environment, role: Role | None = None) -> Credentials | None:
     """Read `SLUICE_TLS_CERT`, `_KEY` and `_CA`. None where none of them is set.
 
-    Raises `ConfigError` for one without the others, and for files that no peer would accept; with
+    Raises `SettingError` for one without the others, and for files that no peer would accept; with
     a `role`, also for a certificate of another.
     """
     paths = {name: env.text(name, "") for name in VARIABLES}
@@ -100,11 +100,11 @@ class _File:
     def read(cls, name: str, paths: dict[str, str]) -> _File:
         if not paths[name]:
             given = next(other for other in VARIABLES if paths[other])
-            raise ConfigError(f"{PREFIX}{name}: must be set, because {PREFIX}{given} is")
+            raise SettingError(f"{PREFIX}{name}: must be set, because {PREFIX}{given} is")
         try:
             return cls(name, paths[name], Path(paths[name]).read_bytes())
         except OSError as error:
-            raise ConfigError(
+            raise SettingError(
                 f"{PREFIX}{name}: cannot read {paths[name]}: {error.strerror}"
             ) from error
 
@@ -123,8 +123,8 @@ class _File:
             if now < begin:
                 raise self.wrong(f"is not valid before {begin:%Y-%m-%d %H:%M} UTC")
 
-    def wrong(self, what: str) -> ConfigError:
-        return ConfigError(f"{PREFIX}{self.name}: {self.path} {what}")
+    def wrong(self, what: str) -> SettingError:
+        return SettingError(f"{PREFIX}{self.name}: {self.path} {what}")
 
 
 def _private_key(data: bytes) -> PrivateKeyTypes:

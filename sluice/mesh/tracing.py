@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from opentelemetry.trace import SpanKind as Kind
 
-from sluice.mesh.env import ConfigError
+from sluice.mesh.env import SettingError
 from sluice.mesh.span import RemoteParent, Span, Value, parse_traceparent
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _recorder: Recorder | None = None
 def configure(service: str) -> None:
     """Record the spans of this process as service `sluice-<service>`, where `OTEL_*` asks for it.
 
-    `ConfigError` for an exporter or a protocol other than OTLP over gRPC, and for a value that the
+    `SettingError` for an exporter or a protocol other than OTLP over gRPC, and for a value that the
     SDK refuses. Sampling, batches,
     headers, TLS and timeouts are set by the variables of the OpenTelemetry specification:
     https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
@@ -42,7 +42,7 @@ def configure(service: str) -> None:
     try:
         _recorder = Recorder(f"sluice-{service}")
     except Exception as error:  # the SDK has no one type for a variable that it cannot use
-        raise ConfigError(f"OTEL_*: {error}") from error
+        raise SettingError(f"OTEL_*: {error}") from error
 
 
 async def shutdown() -> None:
@@ -75,7 +75,7 @@ def start(
 
 
 def is_wanted(variables: Mapping[str, str]) -> bool:
-    """Whether the `OTEL_*` variables ask for spans. `ConfigError` where they ask in vain."""
+    """Whether the `OTEL_*` variables ask for spans. `SettingError` where they ask in vain."""
     exporter = variables.get("OTEL_TRACES_EXPORTER", "").strip()
     named = any(
         variables.get(name)
@@ -85,10 +85,10 @@ def is_wanted(variables: Mapping[str, str]) -> bool:
     if disabled or exporter == "none" or not (named or exporter):
         return False
     if exporter not in ("", "otlp"):
-        raise ConfigError(f"OTEL_TRACES_EXPORTER: {exporter!r} is not supported (otlp or none)")
+        raise SettingError(f"OTEL_TRACES_EXPORTER: {exporter!r} is not supported (otlp or none)")
     for name in ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"):
         if protocol := variables.get(name):
             if protocol != "grpc":
-                raise ConfigError(f"{name}: {protocol!r} is not supported (only grpc)")
+                raise SettingError(f"{name}: {protocol!r} is not supported (only grpc)")
             break
     return True

@@ -20,7 +20,7 @@ from sluice.isolate.runtime import Runtime
 from sluice.isolate.sandbox.machine import best, survey
 from sluice.isolate.sandbox.posture import Kind, Posture, choose
 from sluice.isolate.workerd import find_workerd
-from sluice.mesh.env import ConfigError
+from sluice.mesh.env import SettingError
 from tests.e2e.mesh import Mesh, dispatch_bundle, running
 from tests.e2e.origin import Origin
 from tests.hostile.puppet import Puppet
@@ -88,7 +88,7 @@ async def shared_puppet(request: pytest.FixtureRequest, run_folder: Path) -> Asy
     try:
         machine = survey(find_workerd({}), run_folder)
         posture = choose(request.param, unsafe=False, machine=machine)
-    except ConfigError as error:
+    except SettingError as error:
         pytest.skip(str(error))
     has_own_root = posture.kind is Kind.BUBBLEWRAP
     if request.param == "auto" and not has_own_root:

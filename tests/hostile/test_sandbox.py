@@ -18,7 +18,7 @@ from sluice.isolate.sandbox.launcher import Launcher
 from sluice.isolate.sandbox.machine import survey
 from sluice.isolate.sandbox.posture import Posture, choose
 from sluice.isolate.workerd import find_workerd
-from sluice.mesh.env import ConfigError
+from sluice.mesh.env import SettingError
 
 POSTURES = ("bubblewrap", "bubblewrap and uids", "landlock", "landlock and uids")
 ATTEMPTS = sorted(escapes.attempts({"service": "1", "neighbour": "/neighbour", "abstract": ""}))
@@ -55,7 +55,7 @@ async def probe(name: str, folder: Path) -> Outcome:
     machine = survey(find_workerd({}), folder)
     try:
         posture = choose(wanted, unsafe=False, machine=machine)
-    except ConfigError as error:
+    except SettingError as error:
         return Outcome(why=str(error))
     if uids and not posture.uids:
         return Outcome(why=machine.uids or machine.uids_in_bubblewrap)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sluice.isolate.settings import runner_config
-from sluice.mesh.env import ConfigError, Environment
+from sluice.mesh.env import Environment, SettingError
 
 
 @pytest.mark.parametrize(
@@ -24,5 +24,5 @@ def test_python_isolation(variables: dict[str, str], once: bool) -> None:
 def test_another_isolation() -> None:
     """Any other word stops the start, with the variable's name."""
     variables = {"SLUICE_PYTHON_ISOLATION": "thread"}
-    with pytest.raises(ConfigError, match="SLUICE_PYTHON_ISOLATION: 'thread' is not process or"):
+    with pytest.raises(SettingError, match="SLUICE_PYTHON_ISOLATION: 'thread' is not process or"):
         runner_config(Environment(variables), variables)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sluice.mesh.env import Address, ConfigError, Environment
+from sluice.mesh.env import Address, Environment, SettingError
 
 
 def env(**variables: str) -> Environment:
@@ -84,7 +84,7 @@ def test_values(value: str, read: Read, expected: object) -> None:
 )
 def test_errors_name_the_variable(value: str, read: Read, message: str) -> None:
     """A value of the wrong type names the variable, the value and what would do."""
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(SettingError) as caught:
         read(env(X=value))
     assert str(caught.value).startswith("SLUICE_X: ")
     assert message in str(caught.value)

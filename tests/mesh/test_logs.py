@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from sluice.mesh import logs
-from sluice.mesh.env import ConfigError
+from sluice.mesh.env import SettingError
 
 
 class Broken:
@@ -114,7 +114,7 @@ def test_level_silences_records_and_not_canonical_lines(capfd: pytest.CaptureFix
 
 def test_a_wrong_level_stops_the_start() -> None:
     """A level that does not exist is an error that names the variable."""
-    with pytest.raises(ConfigError, match="SLUICE_LOG_LEVEL: 'loud' is not a level"):
+    with pytest.raises(SettingError, match="SLUICE_LOG_LEVEL: 'loud' is not a level"):
         logs.configure("outbound", "loud")
 
 
@@ -125,7 +125,7 @@ def test_a_wrong_level_stops_the_start() -> None:
         (math.inf, "inf"),
         (b"\xff", r"b'\xff'"),
         ("a\nb\u2028\ud800", "a\nb\u2028\ud800"),  # no line is broken, a lone surrogate survives
-        (ConfigError("no"), "no"),
+        (SettingError("no"), "no"),
         (Broken(), "<Broken: RuntimeError>"),
         (10**5000, "<int: ValueError>"),
         ({("a", 1): 2}, "{('a', 1): 2}"),

@@ -11,7 +11,7 @@ import grpc
 import pytest
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from sluice.mesh.env import Address, ConfigError
+from sluice.mesh.env import Address, SettingError
 from sluice.mesh.server import GrpcServer
 from sluice.pb import userworker_pb2
 
@@ -33,7 +33,7 @@ class Blocking:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "userworker"])
 def test_plaintext_only_on_loopback(host: str) -> None:
     """An address that others can reach is refused, unless the danger is accepted by name."""
-    with pytest.raises(ConfigError, match=r"^SLUICE_UNSAFE_PLAINTEXT: .*:50052"):
+    with pytest.raises(SettingError, match=r"^SLUICE_UNSAFE_PLAINTEXT: .*:50052"):
         GrpcServer(Address(host, 50052), allow_plaintext=False)
     GrpcServer(Address(host, 50052), allow_plaintext=True)
 
@@ -42,7 +42,7 @@ async def test_a_taken_port_is_an_error(serve: Any) -> None:
     """Two servers never share a port; the second one's error names it."""
     peer = await serve(Blocking())
     second = GrpcServer(peer.address, allow_plaintext=False)
-    with pytest.raises(ConfigError, match=f"cannot listen on {peer.address}"):
+    with pytest.raises(SettingError, match=f"cannot listen on {peer.address}"):
         await second.start()
     await second.stop(0)
 

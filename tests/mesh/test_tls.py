@@ -19,7 +19,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from sluice.mesh import probe, tls
 from sluice.mesh.channel import dial
-from sluice.mesh.env import Address, ConfigError, Environment
+from sluice.mesh.env import Address, Environment, SettingError
 from sluice.mesh.roles import CALLERS, OPEN, Role
 from sluice.mesh.server import GrpcServer
 from sluice.mesh.tls import Credentials
@@ -80,7 +80,7 @@ def test_all_three_or_none(tmp_path: Path, missing: str) -> None:
     ca = trustme.CA()
     variables = files(tmp_path, ca, ca.issue_cert(OUTBOUND))
     del variables[f"SLUICE_TLS_{missing}"]
-    with pytest.raises(ConfigError, match=rf"^SLUICE_TLS_{missing}: must be set, because SLUICE_"):
+    with pytest.raises(SettingError, match=rf"^SLUICE_TLS_{missing}: must be set, because SLUICE_"):
         tls.read(Environment(variables))
 
 
@@ -103,7 +103,7 @@ def test_unusable_file(tmp_path: Path, name: str, content: bytes | None, said: s
     path.unlink()
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(ConfigError, match=rf"^SLUICE_TLS_{name}: .*{said}") as raised:
+    with pytest.raises(SettingError, match=rf"^SLUICE_TLS_{name}: .*{said}") as raised:
         tls.read(Environment(variables))
     assert str(path) in str(raised.value)
 
@@ -127,7 +127,7 @@ def test_certificate_that_peers_would_refuse(
 ) -> None:
     """It stops the start, rather than each call."""
     ca = trustme.CA()
-    with pytest.raises(ConfigError, match=rf"^SLUICE_TLS_CERT: .*cert\.pem {said}"):
+    with pytest.raises(SettingError, match=rf"^SLUICE_TLS_CERT: .*cert\.pem {said}"):
         tls.read(Environment(files(tmp_path, ca, issue(ca))), Role.OUTBOUND)
 
 
@@ -136,7 +136,7 @@ def test_another_key(tmp_path: Path) -> None:
     ca = trustme.CA()
     variables = files(tmp_path, ca, ca.issue_cert(OUTBOUND))
     Path(variables["SLUICE_TLS_KEY"]).write_bytes(ca.issue_cert(OUTBOUND).private_key_pem.bytes())
-    with pytest.raises(ConfigError, match=r"^SLUICE_TLS_KEY: .* is not the key of .*cert\.pem"):
+    with pytest.raises(SettingError, match=r"^SLUICE_TLS_KEY: .* is not the key of .*cert\.pem"):
         tls.read(Environment(variables))
 
 
@@ -146,14 +146,14 @@ def test_encrypted_key(tmp_path: Path) -> None:
     leaf = ca.issue_cert(OUTBOUND)
     variables = files(tmp_path, ca, leaf)
     Path(variables["SLUICE_TLS_KEY"]).write_bytes(encrypted(leaf.private_key_pem.bytes()))
-    with pytest.raises(ConfigError, match=r"^SLUICE_TLS_KEY: .* is not a private key in PEM: "):
+    with pytest.raises(SettingError, match=r"^SLUICE_TLS_KEY: .* is not a private key in PEM: "):
         tls.read(Environment(variables))
 
 
 def test_another_ca(tmp_path: Path) -> None:
     """A CA that did not issue the certificate would not do for peers either."""
     variables = files(tmp_path, trustme.CA(), trustme.CA().issue_cert(OUTBOUND))
-    with pytest.raises(ConfigError, match=r"^SLUICE_TLS_CA: .* did not issue .*cert\.pem"):
+    with pytest.raises(SettingError, match=r"^SLUICE_TLS_CA: .* did not issue .*cert\.pem"):
         tls.read(Environment(variables))
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from sluice.mesh import attributes, tracing
 from sluice.mesh.collector import CollectedSpan, Collector, tree
-from sluice.mesh.env import ConfigError
+from sluice.mesh.env import SettingError
 from sluice.mesh.tracing import Kind, RemoteParent, parse_traceparent
 from sluice.wire.errors import Reason, SluiceError
 
@@ -224,7 +224,7 @@ def test_when_spans_are_wanted(variables: dict[str, str], wanted: bool) -> None:
 )
 def test_what_is_not_supported_is_an_error(name: str, value: str) -> None:
     """Spans that could not arrive stop the start, by the variable's name."""
-    with pytest.raises(ConfigError, match=f"^{name}: '{value}' is not supported"):
+    with pytest.raises(SettingError, match=f"^{name}: '{value}' is not supported"):
         tracing.is_wanted(GRPC | {name: value})
 
 
@@ -242,7 +242,7 @@ def test_a_value_that_the_sdk_refuses_is_an_error(
     """A wrong value of a standard variable stops the start with one line, not with a traceback."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4317")
     monkeypatch.setenv(name, value)
-    with pytest.raises(ConfigError, match=r"^OTEL_\*: "):
+    with pytest.raises(SettingError, match=r"^OTEL_\*: "):
         tracing.configure("outbound")
 
 

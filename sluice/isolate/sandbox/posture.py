@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from sluice.mesh.env import ConfigError
+from sluice.mesh.env import SettingError
 
 SCOPES_SINCE = 6
 """The Landlock ABI that keeps a process from abstract sockets outside its sandbox (Linux 6.12)."""
@@ -91,11 +91,11 @@ class Posture:
 def choose(wanted: str, *, unsafe: bool, machine: Machine) -> Posture:
     """The best posture that the machine offers, or the one that is wanted.
 
-    `unsafe` is `SLUICE_UNSAFE_NO_SANDBOX`: none at all. Raises `ConfigError` that says what is
+    `unsafe` is `SLUICE_UNSAFE_NO_SANDBOX`: none at all. Raises `SettingError` that says what is
     missing.
     """
     if wanted not in CHOICES:
-        raise ConfigError(f"SLUICE_SANDBOX: {wanted!r} is not one of {', '.join(CHOICES)}")
+        raise SettingError(f"SLUICE_SANDBOX: {wanted!r} is not one of {', '.join(CHOICES)}")
     if unsafe:
         return Posture(Kind.NONE)
     missing = {
@@ -109,7 +109,7 @@ def choose(wanted: str, *, unsafe: bool, machine: Machine) -> Posture:
     reasons = "; ".join(
         f"{kind}: {why}" for kind, why in missing.items() if wanted in ("auto", kind)
     )
-    raise ConfigError(
+    raise SettingError(
         f"SLUICE_SANDBOX: nothing here can confine Workers ({reasons}). "
         "SLUICE_UNSAFE_NO_SANDBOX=1 runs them all the same"
     )

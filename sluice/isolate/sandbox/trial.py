@@ -21,7 +21,7 @@ from sluice.isolate.sandbox import escapes
 from sluice.isolate.sandbox.launcher import Launched, Launcher, read_pipe
 from sluice.isolate.sandbox.libraries import libraries
 from sluice.isolate.sandbox.posture import Kind
-from sluice.mesh.env import ConfigError
+from sluice.mesh.env import SettingError
 
 _log = logging.getLogger(__name__)
 
@@ -36,11 +36,11 @@ _PYTHON = Path(sys.executable).resolve()
 async def succeeded(launcher: Launcher, folder: Path) -> tuple[int, frozenset[str]]:
     """How many escapes were tried, and the names of those that succeeded.
 
-    Raises `ConfigError` where the probe does not run to its end, and where there is no sandbox:
+    Raises `SettingError` where the probe does not run to its end, and where there is no sandbox:
     what it tries would then happen.
     """
     if launcher.posture.kind is Kind.NONE:
-        raise ConfigError("SLUICE_SANDBOX: there is no sandbox to try an escape from")
+        raise SettingError("SLUICE_SANDBOX: there is no sandbox to try an escape from")
     with neighbourhood(folder) as (own, listener, targets):
         if launcher.is_python:
             targets["python"] = "yes"
@@ -54,15 +54,15 @@ async def succeeded(launcher: Launcher, folder: Path) -> tuple[int, frozenset[st
             outcome = json.loads(said.splitlines()[-1])
             return int(outcome["tried"]), frozenset(outcome["succeeded"])
         except TimeoutError as error:
-            raise ConfigError("SLUICE_SANDBOX: the escape probe does not end") from error
+            raise SettingError("SLUICE_SANDBOX: the escape probe does not end") from error
         except (ValueError, IndexError) as error:
-            raise ConfigError(
+            raise SettingError(
                 f"SLUICE_SANDBOX: the escape probe failed with status {status}: {said[-500:]!r}"
             ) from error
 
 
 async def check(launcher: Launcher, folder: Path, *, what: str = "sandbox") -> None:
-    """Raise `ConfigError` that names what got out of the sandbox, where anything did.
+    """Raise `SettingError` that names what got out of the sandbox, where anything did.
 
     Logs the posture and the kernel, in one line.
     """
@@ -72,7 +72,7 @@ async def check(launcher: Launcher, folder: Path, *, what: str = "sandbox") -> N
         return
     tried, escaped = await succeeded(launcher, folder)
     if unknown := escaped - launcher.gaps:
-        raise ConfigError(f"SLUICE_SANDBOX: {posture} does not stop: {', '.join(sorted(unknown))}")
+        raise SettingError(f"SLUICE_SANDBOX: {posture} does not stop: {', '.join(sorted(unknown))}")
     open_still = f", which does not stop: {', '.join(sorted(escaped))}" if escaped else ""
     _log.info("%s: %s on Linux %s, %d escapes tried%s", what, posture, kernel, tried, open_still)
 

@@ -12,7 +12,7 @@ from sluice.isolate.sandbox.launcher import Launcher
 from sluice.isolate.sandbox.machine import survey
 from sluice.isolate.sandbox.posture import Posture, choose
 from sluice.isolate.workerd import find_workerd
-from sluice.mesh.env import ConfigError
+from sluice.mesh.env import SettingError
 
 MEMORY = 900 << 20
 
@@ -27,7 +27,7 @@ def posture(request: pytest.FixtureRequest, run_folder: Path) -> Posture:
     machine = survey(find_workerd({}), run_folder)
     try:
         offered = choose(wanted, unsafe=False, machine=machine)
-    except ConfigError as error:
+    except SettingError as error:
         pytest.skip(str(error))
     if uids and not offered.uids:
         pytest.skip(machine.uids or machine.uids_in_bubblewrap)

@@ -21,7 +21,7 @@ from sluice.isolate.sandbox.launcher import Launched, Launcher, read_pipe
 from sluice.isolate.sandbox.machine import survey
 from sluice.isolate.sandbox.posture import Kind, Posture, choose
 from sluice.isolate.workerd import find_workerd
-from sluice.mesh.env import ConfigError
+from sluice.mesh.env import SettingError
 from sluice.pb import worker_pb2
 
 MEMORY = 192 << 20
@@ -60,7 +60,7 @@ def posture(request: pytest.FixtureRequest, run_folder: Path, guest: Guest) -> P
         offered = choose(
             "landlock" if wanted == "landlock" else "bubblewrap", unsafe=False, machine=machine
         )
-    except ConfigError as error:
+    except SettingError as error:
         pytest.skip(str(error))
     # Bubblewrap's wants another Python to be reachable; here it is the guest's.
     offered = posture_for(guest, replace(offered, uids=not machine.uids))

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from sluice.isolate.sandbox.posture import Kind, Machine, Posture, choose
-from sluice.mesh.env import ConfigError
+from sluice.mesh.env import SettingError
 
 ALL = Machine(seccomp="", bubblewrap="", landlock=7, uids="", uids_in_bubblewrap="")
 USER = replace(ALL, uids="no capability", uids_in_bubblewrap="no capability")
@@ -47,7 +47,7 @@ def test_choice(wanted: str, machine: Machine, posture: Posture) -> None:
 )
 def test_no_choice(wanted: str, machine: Machine, says: str) -> None:
     """Where nothing confines, the start ends with what is missing."""
-    with pytest.raises(ConfigError, match=f"^SLUICE_SANDBOX: .*{says}"):
+    with pytest.raises(SettingError, match=f"^SLUICE_SANDBOX: .*{says}"):
         choose(wanted, unsafe=False, machine=machine)
 
 

@@ -8,13 +8,13 @@ import pytest
 from sluice.isolate.sandbox import trial
 from sluice.isolate.sandbox.launcher import Launcher
 from sluice.isolate.sandbox.posture import Kind, Posture
-from sluice.mesh.env import ConfigError
+from sluice.mesh.env import SettingError
 
 
 async def test_no_sandbox_no_escapes(tmp_path: Path) -> None:
     """Where nothing confines the probe it is not run: what it tries would happen."""
     launcher = Launcher(Posture(Kind.NONE), Path(sys.executable), 1 << 30)
-    with pytest.raises(ConfigError, match="no sandbox to try"):
+    with pytest.raises(SettingError, match="no sandbox to try"):
         await trial.succeeded(launcher, tmp_path)
     assert not list(tmp_path.iterdir())
     await launcher.aclose()
