@@ -152,16 +152,17 @@ async def _exchange(
 ) -> int:
     """Send the request, print the response, return its status."""
     service = f"the userworker service at {address}"
-    async with channel.dial(address, Role.USERWORKER, credentials) as connection:
-        caller = Caller(INVOKE, connection, service)
-        try:
-            async with asyncio.timeout(max_time):
-                span = tracing.start("sluice invoke", tracing.Kind.CLIENT, None)
-                response = await caller.call(request, span, invocation)
-                await _print(response, include, sys.stdout.buffer)
-        except TimeoutError as error:
-            late = f"{service}: no complete response in {max_time:g} s"
-            raise SluiceError(Reason.RESPONSE_TIMEOUT, late) from error
+    link = channel.link(address, Role.USERWORKER, credentials)
+    try:
+        async with asyncio.timeout(max_time):
+            span = tracing.start("sluice invoke", tracing.Kind.CLIENT, None)
+            response = await Caller(INVOKE, link, service).call(request, span, invocation)
+            await _print(response, include, sys.stdout.buffer)
+    except TimeoutError as error:
+        late = f"{service}: no complete response in {max_time:g} s"
+        raise SluiceError(Reason.RESPONSE_TIMEOUT, late) from error
+    finally:
+        await link.close()
     return response.status
 
 
