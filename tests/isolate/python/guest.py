@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import socket
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -23,13 +21,9 @@ from sluice.wire.body import Whole
 from sluice.wire.errors import SluiceError
 from sluice.wire.messages import Request, Response
 from tests.bodies import read_all
+from tests.isolate.python.nursery import Child, Nursery
 
-GUEST = Path(__file__).resolve().parents[3] / "sluice/isolate/guest/python"
 PACKAGES = Path(aiohttp.__file__).parent.parent
-ENTRY = (
-    "import sys; sys.path.insert(0, sys.argv[1]);"
-    "from sluice_guest.main import run; run('.', *map(int, sys.argv[2:]))"
-)
 REQUESTS = ("requests", "urllib3", "certifi", "charset_normalizer")
 HTTPX = ("httpx", "httpcore", "h11", "anyio")
 
@@ -72,7 +66,7 @@ class Subrequest:
 class Guest:
     """A running guest."""
 
-    process: asyncio.subprocess.Process
+    process: Child
     client: Client
     answer: OnSubrequest | None = None
     subrequests: list[Subrequest] = field(default_factory=list)
@@ -135,7 +129,6 @@ class Guest:
 
     async def printed(self) -> str:
         """All that the guest has written to standard error. It ends the guest."""
-        assert self.process.stderr is not None
         self.process.kill()
         return (await self.process.stderr.read()).decode()
 
@@ -180,7 +173,7 @@ def write_bundle(
 
 @asynccontextmanager
 async def running(
-    folder: Path, files: Files, *, packages: tuple[str, ...] = (), **settings: Any
+    nursery: Nursery, folder: Path, files: Files, *, packages: tuple[str, ...] = (), **settings: Any
 ) -> AsyncIterator[Guest]:
     """A guest that serves the bundle `files`. `settings` are keys of `worker.json`."""
     write_bundle(folder, files, packages, settings)
@@ -192,16 +185,7 @@ async def running(
         listener.bind(str(folder / "in.sock"))
         listener.listen(64)
         inherited = [listener.fileno(), broker.far.fileno()]
-        arguments = ["-I", "-c", ENTRY, str(GUEST), *map(str, inherited)]
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *arguments,
-            pass_fds=inherited,
-            cwd=folder,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={"PATH": os.defpath},
-        )
+        process = await nursery.fork(folder, inherited)
     guest = Guest(process, Client(str(folder / "in.sock")))
     try:
         yield guest

@@ -135,7 +135,6 @@ async def test_what_is_raised_after_the_response(start: StartGuest) -> None:
     """It is printed."""
     guest = await start(BY_HAND)
     assert (await guest.fetch("http://w.test/after")).text == "sent"
-    assert guest.process.stderr is not None
     async with asyncio.timeout(10):
         while await guest.process.stderr.readline() != b"ValueError: after the response\n":
             pass
@@ -218,7 +217,6 @@ async def test_websockets(start: StartGuest) -> None:
     await socket.send(Close(4001, "mine"))
     assert await socket.receive() == Close(4001, "mine")
     await response.aclose()
-    assert guest.process.stdout is not None
     said = b"{'type': 'websocket.disconnect', 'code': 4001, 'reason': 'mine'}\n"
     assert await guest.process.stdout.readline() == said
     for told, close in (("close", Close(4000, "bye")), ("fail", Close(1011))):

@@ -147,7 +147,6 @@ async def test_the_client_closes(start: StartGuest, source: str, close: Close) -
     await socket.send(close)
     assert await received(socket) == close
     await response.aclose()
-    assert guest.process.stdout is not None
     said = f"close {1005 if close.code is None else close.code} {close.reason} True\n"
     assert (await guest.process.stdout.readline()).decode() == said
 
@@ -161,7 +160,6 @@ async def test_the_worker_closes(start: StartGuest, source: str) -> None:
     assert await received(socket) == Close(4321, "the Worker")
     await socket.send(Close(4321, "the answer"))
     await response.aclose()
-    assert guest.process.stdout is not None
     assert await guest.process.stdout.readline() == b"close 4321 the answer True\n"
 
 
@@ -173,7 +171,6 @@ async def test_the_client_vanishes(start: StartGuest, source: str) -> None:
     await socket.send(Text("x"))
     assert await received(socket) == Text("x")
     await response.aclose()
-    assert guest.process.stdout is not None
     said = b"close 1006 WebSocket disconnected without sending Close frame. False\n"
     assert await guest.process.stdout.readline() == said
 
