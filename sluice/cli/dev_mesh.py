@@ -24,6 +24,7 @@ SERVICES = ("dispatcher", "userworker", "outbound")
 START = 20.0
 """Seconds that the services have to serve."""
 
+_LOOK = 0.05
 _INHERITED = ("HOME", "LANG", "PATH", "PYTHONPATH", "SSL_CERT_DIR", "SSL_CERT_FILE", "TMPDIR", "TZ")
 _INHERITED_PREFIXES = ("LC_", "OTEL_", "SLUICE_")
 _FOR_THE_COMMAND = (
@@ -146,7 +147,20 @@ async def serving(ports: Ports) -> None:
         raise ConfigError(f"the services do not serve after {START:g} s") from error
 
 
+async def _listens(address: Address) -> None:
+    """Wait until somebody listens. gRPC would wait for up to a second between two attempts."""
+    while True:
+        try:
+            _, writer = await asyncio.open_connection(*address)
+        except OSError:
+            await asyncio.sleep(_LOOK)
+        else:
+            writer.close()
+            return
+
+
 async def _serves(address: Address) -> None:
+    await _listens(address)
     async with channel.dial(address) as connection:
         health = health_pb2_grpc.HealthStub(connection)
         while True:
@@ -158,4 +172,4 @@ async def _serves(address: Address) -> None:
             else:
                 if answer.status == health_pb2.HealthCheckResponse.SERVING:
                     return
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(_LOOK)
