@@ -33,6 +33,8 @@ class Connection(asyncio.Protocol):
         self.streams: dict[int, Stream] = {}
         self.peer = PeerSettings()
         self.closed = False
+        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done when the transport is no more, a little after `closed`."""
         self.last = 0
         """Of the streams that the far side opened."""
         self._agreed = False
@@ -90,6 +92,8 @@ class Connection(asyncio.Protocol):
         """End every stream."""
         self._silence.end()
         self._end(Code.CONNECT_ERROR, f"the connection was lost{f': {exc}' if exc else ''}")
+        if not self.over.done():
+            self.over.set_result(None)
 
     def pause_writing(self) -> None:
         """Let senders wait."""

@@ -94,18 +94,17 @@ class ServerEnd(Connection):
         limits: Limits,
         answer: Callable[[ServerEnd, int, Fields], Stream],
         made: Callable[[ServerEnd], None],
-        gone: Callable[[ServerEnd], None],
     ) -> None:
         super().__init__(limits)
         self._answer_stream = answer
         self._made = made
-        self._gone = gone
         self._preface = PREFACE
         self.peer_names: tuple[str, ...] = ()
         """DNS names in the certificate of the far side."""
         self._taken = 0
         self._draining = False
         self._refusing = False
+        self._patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Read who is there."""
@@ -141,18 +140,23 @@ class ServerEnd(Connection):
         self._taken += 1
         return self._answer_stream(self, number, fields)
 
-    def settled(self, _: object) -> None:
-        """Whoever answered a stream has ended."""
+    def settled(self, stream: Stream) -> None:
+        """Whoever answered a stream has ended, be it before the stream."""
+        self.reset(stream, Code.INTERNAL_ERROR)
         self._taken -= 1
         if self._refusing and not self._taken:
             self.close()
 
     def drain(self) -> None:
         """Take no more streams than those that are on their way; close when all are answered."""
-        if not self._draining and not self.closed:
+        if not self._agreed:
+            self.close()
+        elif not self._draining and not self.closed:
             self._draining = True
             self.go_away(MAX_NUMBER)
             self.last_call()
+            wait = asyncio.get_running_loop().call_later
+            self._patience = wait(self.limits.goodbye, self.answered_last_call)
 
     def answered_last_call(self) -> None:
         """Take no streams but those that came."""
@@ -163,8 +167,9 @@ class ServerEnd(Connection):
                 self.close()
 
     def lost(self, _: ConnectionFailure) -> None:
-        """Say so."""
-        self._gone(self)
+        """Wait for nothing."""
+        if self._patience is not None:
+            self._patience.cancel()
 
     def check_known(self, number: int) -> None:
         """See `Connection.check_known`."""

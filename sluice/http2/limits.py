@@ -49,4 +49,5 @@ class Limits:
     """Seconds for the answer."""
 
     goodbye: float = 5.0
-    """Seconds that a connection which is closed has to send what is left."""
+    """Seconds that a connection which is closed has to send what is left; and that one which is
+    to be closed waits for streams on their way."""

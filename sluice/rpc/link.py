@@ -20,6 +20,7 @@ from sluice.rpc.status import Status
 _ATTEMPT = 2.0  # seconds that one attempt to connect may take
 _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.1, 1.0, 1.6
 _PROTOCOL = "h2"
+_CLOSED = Status(grpc.StatusCode.CANCELLED, "the link is closed")
 
 
 class Link:
@@ -43,6 +44,7 @@ class Link:
         self._limits = Limits()
         self._authority = peer_name or f"{host}:{port}"
         self._connection: ClientEnd | None = None
+        self._connections: set[ClientEnd] = set()
         self._connecting: asyncio.Task[ClientEnd | Status] | None = None
         self._failure: Status | None = None
         self._pause = _FIRST_PAUSE
@@ -80,8 +82,10 @@ class Link:
         if self._connecting is not None:
             self._connecting.cancel()
             await asyncio.wait([self._connecting])
-        if self._connection is not None:
-            self._connection.close()
+        for connection in tuple(self._connections):
+            connection.close()
+        if self._connections:
+            await asyncio.wait([connection.over for connection in self._connections])
 
     def _encode_head(self, path: str) -> bytes:
         scheme = b"https" if self._tls else b"http"
@@ -99,11 +103,13 @@ class Link:
     async def _connected(self) -> ClientEnd:
         if self._connecting is None:
             if self._closed:
-                raise Status(grpc.StatusCode.CANCELLED, "the link is closed").error()
+                raise _CLOSED.error()
             if self._failure and asyncio.get_running_loop().time() < self._pause_ends:
                 raise self._failure.error()
             self._connecting = asyncio.create_task(self._connect())
-        made = await asyncio.shield(self._connecting)
+        connecting = self._connecting
+        await asyncio.wait([connecting])  # whoever leaves it leaves it to the others
+        made = _CLOSED if connecting.cancelled() else connecting.result()
         if isinstance(made, Status):
             raise made.error()
         return made
@@ -135,6 +141,8 @@ class Link:
             ssl=self._tls,
             server_hostname=self._peer_name if self._tls else None,
         )
+        self._connections.add(connection)
+        connection.over.add_done_callback(lambda _: self._connections.discard(connection))
         try:
             encryption = transport.get_extra_info("ssl_object")
             if encryption is not None and encryption.selected_alpn_protocol() != _PROTOCOL:

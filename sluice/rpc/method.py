@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -35,15 +36,16 @@ class Method:
         handler, behaviour = self.handler, self._behaviour
         read = partial(_read, handler.request_deserializer or bytes)
         if handler.request_streaming:
-            request: Any = _each(context, read)
+            request: Any = _Messages(context, read)
         else:
             data = await context.read()
             if data is None:
                 raise AbortError(_NO_MESSAGE)
             request = read(data)
         if inspect.isasyncgenfunction(behaviour):
-            async for message in behaviour(request, context):
-                await context.write(message)
+            async with aclosing(behaviour(request, context)) as messages:
+                async for message in messages:
+                    await context.write(message)
             return
         answer = await behaviour(request, context)
         if not handler.response_streaming:
@@ -101,6 +103,20 @@ def _read(read: Callable[[bytes], Any], data: bytes) -> Any:
         raise UnreadableError(f"not a message of this method: {error}") from error
 
 
-async def _each(context: Context, read: Callable[[bytes], Any]) -> AsyncIterator[Any]:
-    while (data := await context.read()) is not None:
-        yield read(data)
+class _Messages:
+    """The messages of a call that has many. No generator: there is nothing to close."""
+
+    __slots__ = ("_context", "_read")
+
+    def __init__(self, context: Context, read: Callable[[bytes], Any]) -> None:
+        self._context = context
+        self._read = read
+
+    def __aiter__(self) -> _Messages:
+        return self
+
+    async def __anext__(self) -> Any:
+        data = await self._context.read()
+        if data is None:
+            raise StopAsyncIteration
+        return self._read(data)

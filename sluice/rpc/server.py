@@ -53,6 +53,7 @@ class Server:
         self._connections: set[ServerEnd] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._listener: asyncio.Server | None = None
+        self._stopping = False
 
     def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
         """Add methods, as generated code does."""
@@ -82,23 +83,32 @@ class Server:
         if self._listener is None:
             return
         self._listener.close()
+        self._stopping = True
         for connection in tuple(self._connections):
             connection.drain()
         try:
-            if self._tasks:
-                await asyncio.wait(self._tasks, timeout=grace)
+            await self._ended(grace)
         finally:
             for connection in tuple(self._connections):
                 connection.close()
-            tasks = tuple(self._tasks)
-            for task in tasks:
+            for task in self._tasks:
                 task.cancel()
-            if tasks:
-                await asyncio.wait(tasks)
+            await self._ended(None)
+
+    async def _ended(self, seconds: float | None) -> None:
+        """Wait until every connection is over, and every call."""
+        waiting = [*(connection.over for connection in self._connections), *self._tasks]
+        if waiting:
+            await asyncio.wait(waiting, timeout=seconds)
 
     def _end(self) -> ServerEnd:
-        connections = self._connections
-        return ServerEnd(self._limits, self._answer, connections.add, connections.discard)
+        return ServerEnd(self._limits, self._answer, self._made)
+
+    def _made(self, connection: ServerEnd) -> None:
+        self._connections.add(connection)
+        connection.over.add_done_callback(lambda _: self._connections.discard(connection))
+        if self._stopping:  # it was on its way when the listener closed
+            connection.close()
 
     def _answer(self, connection: ServerEnd, number: int, fields: Fields) -> Stream:
         """Begin to serve the call that a head begins."""
@@ -110,7 +120,7 @@ class Server:
         context.task = task
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(connection.settled)
+        task.add_done_callback(lambda _: connection.settled(context))
         return context
 
     async def _run(self, method: Method | None, context: Context, said: dict[bytes, bytes]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 
 import grpc
 import grpc.aio
@@ -82,7 +82,7 @@ def of_trailers(fields: Fields) -> Status:
         return OK
     if number is None:
         return of_head(fields)
-    details = unquote(said.get(b"grpc-message", b"").decode("latin-1"), errors="replace")
+    details = unquote_to_bytes(said.get(b"grpc-message", b"")).decode("utf-8", "replace")
     return Status(_CODES.get(number, grpc.StatusCode.UNKNOWN), details, to_metadata(fields))
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from sluice.http2 import frames
 from sluice.http2.connection import Connection
 from sluice.http2.ends import ClientEnd, ServerEnd
-from sluice.http2.failure import Code, ConnectionFailure
+from sluice.http2.failure import Code
 from sluice.http2.fields import Fields, encode
 from sluice.http2.frames import PREFACE, frame
 from sluice.http2.limits import Limits
@@ -133,11 +133,25 @@ class Told(Stream):
             await self.changed.wait()
 
 
+class End(ServerEnd):
+    """A server's end that says when its far side reads too little."""
+
+    def __init__(self, limits: Limits, near: Near) -> None:
+        super().__init__(limits, near.answer, near.made)
+        self.paused = asyncio.Event()
+
+    def pause_writing(self) -> None:
+        """Say so."""
+        super().pause_writing()
+        self.paused.set()
+
+
 class Near:
     """Our end, and the streams that the far side opened on it."""
 
     def __init__(self) -> None:
-        self.end: ServerEnd
+        self.end: End
+        self.connected = asyncio.Event()
         self.streams: dict[int, Told] = {}
         self.lost = asyncio.Event()
 
@@ -147,12 +161,11 @@ class Near:
         return stream
 
     def made(self, end: ServerEnd) -> None:
-        """Know the end."""
+        """Know the end, and its own."""
+        assert isinstance(end, End)
         self.end = end
-
-    def gone(self, _: ServerEnd) -> None:
-        """Know that it is over."""
-        self.lost.set()
+        self.connected.set()
+        end.over.add_done_callback(lambda _: self.lost.set())
 
 
 @asynccontextmanager
@@ -162,12 +175,11 @@ async def server(
     """Our server's end of a connection, and the wire of its client, which has `said` this."""
     near = Near()
     loop = asyncio.get_running_loop()
-    listener = await loop.create_server(
-        lambda: ServerEnd(limits or Limits(), near.answer, near.made, near.gone), "127.0.0.1", 0
-    )
+    listener = await loop.create_server(lambda: End(limits or Limits(), near), "127.0.0.1", 0)
     wire = Wire(*await asyncio.open_connection(*listener.sockets[0].getsockname()))
     wire.send(said)
     try:
+        await near.connected.wait()
         if said == PREFACE + SETTINGS:
             await wire.synced()
         yield near, wire
@@ -180,7 +192,10 @@ async def server(
 async def client(
     limits: Limits | None = None, said: bytes = SETTINGS
 ) -> AsyncIterator[tuple[ClientEnd, Wire]]:
-    """Our client's end of a connection, and the wire of its server, which has `said` this."""
+    """Our client's end of a connection, and the wire of its server, which has `said` this.
+
+    It is started where that is what a server says.
+    """
     wires: asyncio.Queue[Wire] = asyncio.Queue()
     listener = await asyncio.start_server(lambda *ends: wires.put_nowait(Wire(*ends)), "127.0.0.1")
     _, end = await asyncio.get_running_loop().create_connection(
@@ -190,14 +205,10 @@ async def client(
     wire = await wires.get()
     try:
         wire.send(said)
-        starting = asyncio.create_task(end.start())
-        assert await wire.reader.readexactly(len(PREFACE)) == PREFACE
         if said == SETTINGS:
+            await end.start()
+            assert await wire.reader.readexactly(len(PREFACE)) == PREFACE
             await wire.synced()
-        try:
-            await starting
-        except ConnectionFailure:
-            assert end.closed
         yield end, wire
     finally:
         listener.close()
