@@ -12,7 +12,7 @@ from sluice.http2.fields import NO_TABLE, Decoder, Fields
 from sluice.http2.frames import MAX_NUMBER, frame, read_word, word
 from sluice.http2.limits import Limits
 from sluice.http2.outbox import Outbox
-from sluice.http2.settings import DEFAULT_WINDOW, PeerSettings
+from sluice.http2.settings import PeerSettings
 from sluice.http2.silence import Silence
 from sluice.http2.stream import Stream
 from sluice.http2.window import ReceiveWindow
@@ -42,7 +42,9 @@ class Connection(asyncio.Protocol):
         self._preamble = NO_TABLE
         self._rest = b""
         self._block: Block | None = None
-        self._send_window = DEFAULT_WINDOW
+        self.unfinished = 0
+        """Bytes that wait here of messages that have begun to come, or to go."""
+        self._window_changes = 0
         self._window = ReceiveWindow(limits.connection_window)
         self._takers = {
             frames.HEADERS: self._take_headers,
@@ -127,10 +129,10 @@ class Connection(asyncio.Protocol):
     def send_data(self, stream: Stream, data: bytes, begin: int, *, end: bool) -> int:
         """Send as much of `data`, from `begin`, as there is room for. Returns where the rest is."""
         size, unsent = len(data), self.limits.unsent
-        room = min(size - begin, self._send_window, stream.send_window, unsent)
+        room = min(size - begin, self.outbox.window, stream.send_window, unsent)
         if room <= 0 or not self.outbox.has_room:
             return begin
-        self._send_window -= room
+        self.outbox.window -= room
         stream.send_window -= room
         stop, most = begin + room, self.peer.frame
         last = frames.END_STREAM if end and stop == size else 0
@@ -157,6 +159,19 @@ class Connection(asyncio.Protocol):
         if not stream.remote_ended and (more := stream.window.grant()):
             self.emit(frame(frames.WINDOW_UPDATE, 0, stream.id, word(more)))
         self._open_window()
+
+    def begin(self, stream: Stream, size: int) -> None:
+        """Note how much there is of a stream's unfinished message. Too much of all ends it."""
+        if self.streams.get(stream.id) is stream:
+            more, stream.begun = size - stream.begun, size
+            self.unfinished += more
+            if more > 0 and self.unfinished > self.limits.unfinished:
+                self._break(stream, Code.ENHANCE_YOUR_CALM)
+
+    def give_up(self, stream: Stream) -> None:
+        """End a stream whose far side takes nothing of what it is sent."""
+        if self.streams.get(stream.id) is stream:
+            self._break(stream, Code.ENHANCE_YOUR_CALM)
 
     def go_away(self, last: int, code: Code = Code.NO_ERROR, text: str = "") -> None:
         """Say that no stream beyond `last` is taken."""
@@ -303,13 +318,20 @@ class Connection(asyncio.Protocol):
             self._decoder.forbid_table()
             return
         before, self.peer = self.peer, self.peer.updated(payload)
-        for stream in self.streams.values():
-            stream.send_window += self.peer.window - before.window
+        if self.streams and (more := self.peer.window - before.window):
+            self._widen_all(more)
         self.emit(frame(frames.SETTINGS, frames.ACK, 0))
         if not self._agreed:
             self._agreed = True
             self._silence.agreed()
             self.agreed()
+
+    def _widen_all(self, more: int) -> None:
+        self._window_changes += 1
+        if self._window_changes > self.limits.window_changes:
+            raise ConnectionFailure(Code.ENHANCE_YOUR_CALM, "the window changes again and again")
+        for stream in self.streams.values():
+            stream.send_window += more
         self.outbox.wake_all()
 
     def _take_ping(self, flags: int, number: int, payload: bytes) -> None:
@@ -332,11 +354,11 @@ class Connection(asyncio.Protocol):
         if number:
             self._widen(number, more)
             return
-        self._send_window += more
-        if not more or self._send_window > MAX_NUMBER:
+        self.outbox.window += more
+        if not more or self.outbox.window > MAX_NUMBER:
             code = Code.FLOW_CONTROL_ERROR if more else Code.PROTOCOL_ERROR
             raise ConnectionFailure(code, f"{more} bytes more of a window")
-        self.outbox.wake_all()
+        self.outbox.look()
 
     def _widen(self, number: int, more: int) -> None:
         stream = self.streams.get(number)
@@ -373,6 +395,7 @@ class Connection(asyncio.Protocol):
         """The stream is over, for both sides."""
         if self.streams.pop(stream.id, None) is not None:
             self._window.release(stream.window.held)
+            self.unfinished -= stream.begun
             self.outbox.wake(stream.id)
             self.forgotten()
             self._open_window()

@@ -18,6 +18,7 @@ NO_TABLE = b"\x20"
 
 _LITERAL = (0x00, 0x10)  # a literal with a literal name: not indexed, and never indexed
 _SHORT = 0x7F  # a length from here on has more bytes; one bit more says that it is Huffman coded
+_OVERHEAD = 32  # bytes that a field counts besides its own (RFC 9113 section 6.5.2)
 _OFTEN = 160  # bytes of a block that is soon seen again: those of responses, without variable parts
 
 
@@ -44,14 +45,14 @@ class Decoder:
     def decode(self, block: bytes) -> Fields:
         """The fields of a block. Raises `ConnectionFailure`."""
         literals = _often(block) if len(block) < _OFTEN else _literals(block)
-        if literals is not None and len(block) <= self._most:
+        if literals is not None and len(block) + _OVERHEAD * len(literals) <= self._most:
             return literals
         try:
             return [(bytes(name), bytes(value)) for name, value in self._decode(block)]
         except hpack.OversizedHeaderListError as error:
             raise ConnectionFailure(Code.ENHANCE_YOUR_CALM, str(error)) from error
         except (hpack.HPACKError, ValueError, IndexError) as error:
-            raise ConnectionFailure(Code.COMPRESSION_ERROR, str(error)) from error
+            raise ConnectionFailure(Code.COMPRESSION_ERROR, str(error)[:200]) from error
 
     def _decode(self, block: bytes) -> Iterable[tuple[bytes, bytes]]:
         fields: Iterable[tuple[bytes, bytes]] = self._decoder.decode(block, raw=True)

@@ -23,19 +23,24 @@ class Limits:
     frame: int = 128 * KIB
     """Of the longest frame taken. RFC 9113 asks for 16 KiB at least."""
 
-    stream_window: int = 256 * KIB
+    stream_window: int = 64 * KIB
     """Of one stream, on the way to here or waiting here."""
 
     connection_window: int = 16 * MIB
     """On the way to here."""
 
-    held: int = 64 * MIB
-    """Waiting here, of all streams, before the connection's window is kept shut for it."""
+    held: int = 256 * MIB
+    """Waiting here, of all streams, before the connection's window is kept shut for it. As much
+    as they may hold: those that nobody reads must not keep the others waiting."""
+
+    unfinished: int = 256 * MIB
+    """Of messages that have begun to come, and of those that wait for the far side's windows.
+    The stream that goes beyond it is ended."""
 
     unsent: int = 256 * KIB
     """Waiting to be sent, before senders wait too."""
 
-    unread: int = 16 * MIB
+    unread: int = 4 * MIB
     """Waiting to be read by the far side, before the connection is ended. Only answers of a few
     bytes that it asked for come so far: senders of more wait."""
 
@@ -47,6 +52,12 @@ class Limits:
 
     keepalive_wait: float = 10.0
     """Seconds for the answer."""
+
+    stall: float = 300.0
+    """Seconds that a message waits for the far side's windows, if it opens them not at all."""
+
+    window_changes: int = 100
+    """Most changes of the window of streams, by settings, while there are any."""
 
     goodbye: float = 5.0
     """Seconds that a connection which is closed has to send what is left; and that one which is

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import islice
 
 from sluice.http2.limits import Limits
+from sluice.http2.settings import DEFAULT_WINDOW
+
+_AT_ONCE = 8  # senders that look again in one turn: their messages fill what may be unsent
 
 
 class Outbox:
@@ -21,7 +25,12 @@ class Outbox:
         self._parts: list[bytes] = []
         self._unsent = 0
         self._paused = False
+        self.window = DEFAULT_WINDOW
+        """Bytes that the far side still takes, of all streams."""
+
         self._waiting: dict[int, asyncio.Future[None]] = {}
+        self._queue: dict[int, None] = {}
+        self._looking = False
         transport.set_write_buffer_limits(high=limits.unsent)
 
     @property
@@ -45,8 +54,8 @@ class Outbox:
             self._transport.write(data)
             if self._paused and self._transport.get_write_buffer_size() > self._limits.unread:
                 self._transport.abort()
-            if full and not self._paused:
-                self.wake_all()
+            if full:
+                self.look()
 
     def pause(self) -> None:
         """The transport has enough for now."""
@@ -55,15 +64,35 @@ class Outbox:
     def resume(self) -> None:
         """The transport takes more."""
         self._paused = False
-        self.wake_all()
+        self.look()
 
-    async def room(self, stream: int) -> None:
-        """Wait until there may be room for more of `stream`."""
+    async def room(self, stream: int, *, shared: bool) -> None:
+        """Wait until there may be room for more of `stream`; `shared`: it is that of all."""
         waiting = self._waiting[stream] = self._loop.create_future()
+        if shared:
+            self._queue[stream] = None
         try:
             await waiting
         finally:
             self._waiting.pop(stream, None)
+            self._queue.pop(stream, None)
+
+    def look(self) -> None:
+        """Let those that wait for the room of all look again, in turn, while there is any.
+
+        A few in each turn of the event loop: all at once, they would make a far side that widens
+        the window byte by byte cost as much as there are streams, at each byte.
+        """
+        if self._queue and not self._looking and self.window > 0 and self.has_room:
+            self._looking = True
+            self._loop.call_soon(self._look_on)
+            for stream in [*islice(self._queue, _AT_ONCE)]:
+                del self._queue[stream]
+                self.wake(stream)
+
+    def _look_on(self) -> None:
+        self._looking = False
+        self.look()
 
     def wake(self, stream: int) -> None:
         """Let the sender of one stream look again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from sluice.http2.failure import Code, StreamEndedError
@@ -19,13 +20,22 @@ class Stream:
     has used up the window, sends no more.
     """
 
-    __slots__ = ("connection", "id", "local_ended", "remote_ended", "send_window", "window")
+    __slots__ = (
+        "begun",
+        "connection",
+        "id",
+        "local_ended",
+        "remote_ended",
+        "send_window",
+        "window",
+    )
 
     def __init__(self, connection: Connection, number: int) -> None:
         self.connection = connection
         self.id = number
         self.send_window = connection.peer.window
         self.window = ReceiveWindow(connection.limits.stream_window)
+        self.begun = 0
         self.local_ended = False
         self.remote_ended = False
 
@@ -63,13 +73,31 @@ class Stream:
                 at = connection.send_data(self, data, at, end=end)
             if self.local_ended or (at == size and outbox.has_room):
                 return
-            await outbox.room(self.id)
+            await self._room(size - at)
         raise StreamEndedError
+
+    async def _room(self, left: int) -> None:
+        """Wait for room for the `left` bytes of a message. The far side has not for ever."""
+        connection, loop = self.connection, asyncio.get_running_loop()
+        most = connection.limits
+        late = connection.unfinished + left > most.unfinished
+        timer = loop.call_later(0 if late else most.stall, connection.give_up, self)
+        connection.unfinished += left
+        try:
+            await connection.outbox.room(self.id, shared=not left or self.send_window > 0)
+        finally:
+            timer.cancel()
+            connection.unfinished -= left
 
     def consumed(self, size: int) -> None:
         """So many of the bytes that came are needed no more."""
         if size:
             self.connection.consume(self, size)
+
+    def begins(self, size: int) -> None:
+        """So many of the bytes that came are of a message that has not come whole."""
+        if size != self.begun:
+            self.connection.begin(self, size)
 
     def reset(self, code: Code) -> None:
         """End the stream here and there. `on_end` is not called."""

@@ -88,6 +88,7 @@ class Call(Stream):
     def on_data(self, data: bytes, *, ended: bool) -> None:
         """Take messages."""
         wrong = self._inbox.feed(data)
+        self.begins(self._inbox.begun)
         if wrong is None and ended:
             wrong = _NO_STATUS
         if wrong is not None:

@@ -107,6 +107,7 @@ class Context(Stream):
         """Take messages."""
         if self._wrong is None:
             self._wrong = self._inbox.feed(data)
+            self.begins(self._inbox.begun)
         if self._wrong is not None or not self._inbox.messages:
             self.consumed(len(data))
         if ended or self._wrong is not None or self._inbox.messages:

@@ -31,6 +31,11 @@ class Inbox:
         """Whether no message has begun that has not come whole."""
         return not self._rest
 
+    @property
+    def begun(self) -> int:
+        """Bytes of a message that has not come whole."""
+        return len(self._rest)
+
     def feed(self, data: bytes) -> Status | None:
         """Take in data. Returns what is wrong with it."""
         if not self._rest and self._is_one(data):

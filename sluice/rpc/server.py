@@ -11,7 +11,7 @@ import grpc
 
 from sluice.http2.ends import ServerEnd
 from sluice.http2.fields import Fields
-from sluice.http2.limits import Limits
+from sluice.http2.limits import KIB, Limits
 from sluice.http2.stream import Stream
 from sluice.rpc import metadata
 from sluice.rpc.context import Context
@@ -20,6 +20,9 @@ from sluice.rpc.status import OK, AbortError, Status
 
 _BACKLOG = 1024
 _HANDSHAKE = 10.0  # seconds that TLS may take
+
+LIMITS = Limits(fields=8 * KIB)
+"""What a caller may have a server keep. Its heads last as long as its calls, so they are short."""
 
 Explain = Callable[[str, Exception], Status]
 """The status that says what a method, `service/name`, raised."""
@@ -43,12 +46,13 @@ class Server:
         explain: Explain,
         admit: Admit | None = None,
         tls: ssl.SSLContext | None = None,
+        limits: Limits = LIMITS,
     ) -> None:
         self._max_message = max_message
         self._explain = explain
         self._admit = admit
         self._tls = tls
-        self._limits = Limits()
+        self._limits = limits
         self._methods = Methods()
         self._connections: set[ServerEnd] = set()
         self._tasks: set[asyncio.Task[None]] = set()

@@ -85,6 +85,11 @@ class Peer:
         self._writer.write(b"".join(data))
         await self._writer.drain()
 
+    async def send_always(self, data: bytes) -> None:
+        """Send bytes again and again, until the connection is lost, which is raised."""
+        while True:
+            await self.send(data)
+
     async def read(self) -> Frame | None:
         """The next frame; None at the end of the connection."""
         try:
@@ -109,8 +114,7 @@ class Peer:
     async def pong(self) -> None:
         """Wait until all that was sent has been read."""
         await self.send(frame(PING, 0, 0, b"abcdefgh"))
-        while (came := await self.until(PING, 0, ACK)).payload != b"abcdefgh":
-            pass
+        assert (await self.until(PING, 0, ACK)).payload == b"abcdefgh"
 
     def abort(self) -> None:
         """End the connection."""
