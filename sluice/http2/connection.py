@@ -185,6 +185,10 @@ class Connection(asyncio.Protocol):
         """Send what is to be sent, and close. Streams that are open end."""
         self._close(Code.CANCEL, "the connection was closed")
 
+    def abort(self) -> None:
+        """End the connection without a word."""
+        self._transport.abort()
+
     def fail(self, failure: ConnectionFailure) -> None:
         """End the connection, and say why."""
         self.go_away(self.last, failure.code, failure.text)

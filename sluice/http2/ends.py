@@ -147,6 +147,11 @@ class ServerEnd(Connection):
         if self._refusing and not self._taken:
             self.close()
 
+    @property
+    def idle(self) -> bool:
+        """Whether no stream is being answered."""
+        return not self._taken and not self.closed
+
     def drain(self) -> None:
         """Take no more streams than those that are on their way; close when all are answered."""
         if not self._agreed:

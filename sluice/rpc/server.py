@@ -24,6 +24,9 @@ _HANDSHAKE = 10.0  # seconds that TLS may take
 LIMITS = Limits(fields=8 * KIB)
 """What a caller may have a server keep. Its heads last as long as its calls, so they are short."""
 
+MAX_CONNECTIONS = 1024
+"""One more takes the place of the oldest without a call. A peer has one, or a few."""
+
 Explain = Callable[[str, Exception], Status]
 """The status that says what a method, `service/name`, raised."""
 
@@ -47,6 +50,7 @@ class Server:
         admit: Admit | None = None,
         tls: ssl.SSLContext | None = None,
         limits: Limits = LIMITS,
+        max_connections: int = MAX_CONNECTIONS,
     ) -> None:
         self._max_message = max_message
         self._explain = explain
@@ -54,7 +58,8 @@ class Server:
         self._tls = tls
         self._limits = limits
         self._methods = Methods()
-        self._connections: set[ServerEnd] = set()
+        self._max_connections = max_connections
+        self._connections: dict[ServerEnd, None] = {}  # the oldest first
         self._tasks: set[asyncio.Task[None]] = set()
         self._listener: asyncio.Server | None = None
         self._stopping = False
@@ -109,10 +114,13 @@ class Server:
         return ServerEnd(self._limits, self._answer, self._made)
 
     def _made(self, connection: ServerEnd) -> None:
-        self._connections.add(connection)
-        connection.over.add_done_callback(lambda _: self._connections.discard(connection))
+        full = len(self._connections) >= self._max_connections
+        self._connections[connection] = None
+        connection.over.add_done_callback(lambda _: self._connections.pop(connection, None))
         if self._stopping:  # it was on its way when the listener closed
             connection.close()
+        elif full:
+            next((one for one in self._connections if one.idle), connection).abort()
 
     def _answer(self, connection: ServerEnd, number: int, fields: Fields) -> Stream:
         """Begin to serve the call that a head begins."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -48,8 +48,8 @@ WIDE = b"\0\4" + word(2**31 - 1)
 class Site:
     """A server with a few methods, and how many of its calls have ended."""
 
-    def __init__(self, limits: Limits) -> None:
-        self.server = Server(MOST, self._explain, limits=limits)
+    def __init__(self, limits: Limits, connections: int) -> None:
+        self.server = Server(MOST, self._explain, limits=limits, max_connections=connections)
         self.begun = self.ended = 0
         self.port = 0
         methods = {
@@ -111,9 +111,9 @@ class Site:
 
 
 @asynccontextmanager
-async def served(**limits: Any) -> AsyncIterator[Site]:
+async def served(connections: int = 10, **limits: Any) -> AsyncIterator[Site]:
     """A site with other limits than usual, which answers other connections all the time."""
-    site = Site(replace(LIMITS, **limits))
+    site = Site(replace(LIMITS, **limits), connections)
     site.port = await site.server.start("127.0.0.1", 0)
     try:
         async with asyncio.timeout(40), site.linked() as link:
@@ -249,3 +249,20 @@ async def test_a_deaf_peer() -> None:
         flood = frame(PING, 0, 0, bytes(8)) * 1000
         with pytest.raises(ConnectionError):
             await peer.send_always(flood)
+
+
+async def test_many_connections() -> None:
+    """A connection too many takes the place of the oldest without a call, or is not served."""
+    async with served(3) as site, AsyncExitStack() as stack:
+        peers = []
+        for calls in (1, 0, 0, 1, 1):  # the second and the third have to go
+            peer = await stack.enter_async_context(client("127.0.0.1", site.port))
+            await peer.send(begin(calls))
+            await peer.pong()
+            peers.append(peer)
+        await peers[1].discard()
+        await peers[2].discard()
+        late = await stack.enter_async_context(client("127.0.0.1", site.port))
+        await late.discard()
+        await peers[0].pong()
+        peers[0].abort()
