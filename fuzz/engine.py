@@ -16,7 +16,17 @@ import atheris
 from fuzz.findings import Findings, judge
 from fuzz.target import Target, load
 
-_INSTRUMENTED = ["sluice", "services", "json5", "dotenv", "tomllib", "wsproto", "urllib", "fuzz"]
+_INSTRUMENTED = [
+    "sluice",
+    "services",
+    "json5",
+    "dotenv",
+    "tomllib",
+    "wsproto",
+    "urllib",
+    "hpack",
+    "fuzz",
+]
 _NOT_INSTRUMENTED = ["sluice.pb", "fuzz.engine", "fuzz.findings", "fuzz.target"]
 
 

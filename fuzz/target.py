@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-NAMES = ("egress", "response", "wire", "bundle", "control", "outbound")
+NAMES = ("egress", "response", "wire", "bundle", "control", "outbound", "http2")
 """The targets. Each is a module of `fuzz.targets`, imported only where it runs: for coverage, what
 it reads with must be imported by the engine."""
 
