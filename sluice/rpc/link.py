@@ -84,6 +84,7 @@ class Link:
             await asyncio.wait([self._connecting])
         for connection in tuple(self._connections):
             connection.close()
+            connection.abort()  # rather than wait for the last words of TLS
         if self._connections:
             await asyncio.wait([connection.over for connection in self._connections])
 
