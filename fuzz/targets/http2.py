@@ -214,7 +214,11 @@ TARGET = Target(
         + frames.settings({4: 70_000, 5: 20_000})
         + _small(frames.WINDOW_UPDATE, 0, 1),
         "no window": b"\0\0" + _MUCH + _small(frames.WINDOW_UPDATE, 1, 0),
-        "reset": b"\0\0" + _ECHO + _data(_HELLO[:7]) + _small(frames.RST_STREAM, 1, 8),
+        "reset": b"\0\0"
+        + _ECHO
+        + _data(_HELLO[:7])
+        + _small(frames.RST_STREAM, 1, 8)
+        + _data(_HELLO),
         "behind the end": b"\0\0" + _ECHO + _data(_HELLO, _LAST) + _data(_HELLO) + _ECHO,
         "too much": b"\0\0"
         + frame(frames.HEADERS, _HEADS, 1, _head("/t/Deaf"))

@@ -9,7 +9,7 @@ from sluice.http2 import frames
 from sluice.http2.block import Block, in_frames
 from sluice.http2.failure import Code, ConnectionFailure, code_of
 from sluice.http2.fields import NO_TABLE, Decoder, Fields
-from sluice.http2.frames import MAX_NUMBER, frame, read_word, word
+from sluice.http2.frames import MAX_NUMBER, frame, read_word, unpadded, word
 from sluice.http2.limits import Limits
 from sluice.http2.outbox import Outbox
 from sluice.http2.settings import PeerSettings
@@ -17,7 +17,7 @@ from sluice.http2.silence import Silence
 from sluice.http2.stream import Stream
 from sluice.http2.window import ReceiveWindow
 
-_PING = b"keptlive"
+_PING = frame(frames.PING, 0, 0, b"keptlive")
 _LAST_CALL = b"lastcall"
 
 
@@ -88,7 +88,9 @@ class Connection(asyncio.Protocol):
         """Begin to listen."""
         self._transport = cast("asyncio.Transport", transport)
         self.outbox = Outbox(self._transport, self.limits)
-        self._silence = Silence(self.limits, self._late, self._ask, self._transport.abort)
+        self._silence = Silence(
+            self.limits, self._late, lambda: self.emit(_PING), self._transport.abort
+        )
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End every stream."""
@@ -160,16 +162,8 @@ class Connection(asyncio.Protocol):
             self.emit(frame(frames.WINDOW_UPDATE, 0, stream.id, word(more)))
         self._open_window()
 
-    def begin(self, stream: Stream, size: int) -> None:
-        """Note how much there is of a stream's unfinished message. Too much of all ends it."""
-        if self.streams.get(stream.id) is stream:
-            more, stream.begun = size - stream.begun, size
-            self.unfinished += more
-            if more > 0 and self.unfinished > self.limits.unfinished:
-                self._break(stream, Code.ENHANCE_YOUR_CALM)
-
     def give_up(self, stream: Stream) -> None:
-        """End a stream whose far side takes nothing of what it is sent."""
+        """End a stream whose far side has too much wait here, or for too long."""
         if self.streams.get(stream.id) is stream:
             self._break(stream, Code.ENHANCE_YOUR_CALM)
 
@@ -267,7 +261,7 @@ class Connection(asyncio.Protocol):
         self._open_window()
 
     def _take_body(self, stream: Stream, flags: int, payload: bytes) -> None:
-        data = _unpadded(flags & frames.PADDED, payload)
+        data = unpadded(flags & frames.PADDED, payload)
         ended = stream.remote_ended = bool(flags & frames.END_STREAM)
         stream.on_data(data, ended=ended)
         stream.consumed(len(payload) - len(data))
@@ -276,7 +270,7 @@ class Connection(asyncio.Protocol):
 
     def _take_headers(self, flags: int, number: int, payload: bytes) -> None:
         self._block = Block(number, ended=bool(flags & frames.END_STREAM))
-        self._take_part(self._block, flags, _unpadded(flags, payload))
+        self._take_part(self._block, flags, unpadded(flags, payload))
 
     def _take_continuation(self, flags: int, number: int, payload: bytes) -> None:
         if self._block is None:
@@ -383,8 +377,6 @@ class Connection(asyncio.Protocol):
         if self._window.held < self.limits.held and (more := self._window.grant()):
             self.emit(frame(frames.WINDOW_UPDATE, 0, 0, word(more)))
 
-    # The life of streams, and of the connection when nothing happens.
-
     def _ended_here(self, stream: Stream) -> None:
         stream.local_ended = True
         if stream.remote_ended:
@@ -406,15 +398,3 @@ class Connection(asyncio.Protocol):
 
     def _late(self) -> None:
         self.fail(ConnectionFailure(Code.SETTINGS_TIMEOUT, "no settings came"))
-
-    def _ask(self) -> None:
-        self.emit(frame(frames.PING, 0, 0, _PING))
-
-
-def _unpadded(flags: int, payload: bytes) -> bytes:
-    if not flags & (frames.PADDED | frames.HAS_PRIORITY):
-        return payload
-    try:
-        return frames.unpadded(flags, payload)
-    except ValueError as error:
-        raise ConnectionFailure(Code.PROTOCOL_ERROR, f"a frame {error}") from error

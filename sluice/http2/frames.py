@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import struct
 
+from sluice.http2.failure import Code, ConnectionFailure
+
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY = range(8)
 WINDOW_UPDATE, CONTINUATION = 8, 9
 
@@ -56,15 +58,17 @@ def read_word(payload: bytes, offset: int = 0) -> int:
 def unpadded(flags: int, payload: bytes) -> bytes:
     """What a DATA or HEADERS frame carries, without padding and priority.
 
-    Raises `ValueError` for padding that is longer than the frame.
+    Raises `ConnectionFailure` for padding that is longer than the frame.
     """
+    if not flags & (PADDED | HAS_PRIORITY):
+        return payload
     begin, end = 0, len(payload)
     if flags & PADDED:
         if not payload:
-            raise ValueError("no length of its padding")
+            raise ConnectionFailure(Code.PROTOCOL_ERROR, "a frame without a length of its padding")
         begin, end = 1, end - payload[0]
     if flags & HAS_PRIORITY:
         begin += 5
     if begin > end:
-        raise ValueError("padded beyond its end")
+        raise ConnectionFailure(Code.PROTOCOL_ERROR, "a frame padded beyond its end")
     return payload[begin:end]

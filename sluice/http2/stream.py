@@ -96,8 +96,12 @@ class Stream:
 
     def begins(self, size: int) -> None:
         """So many of the bytes that came are of a message that has not come whole."""
-        if size != self.begun:
-            self.connection.begin(self, size)
+        connection, more = self.connection, size - self.begun
+        if more and connection.streams.get(self.id) is self:
+            self.begun = size
+            connection.unfinished += more
+            if more > 0 and connection.unfinished > connection.limits.unfinished:
+                connection.give_up(self)
 
     def reset(self, code: Code) -> None:
         """End the stream here and there. `on_end` is not called."""

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.http2 import frames
-from sluice.http2.failure import Code, code_of
+from sluice.http2.failure import Code, ConnectionFailure, code_of
 
 WORDS = st.integers(0, 2**32 - 1)
 
@@ -63,7 +63,7 @@ def test_unpadded(data: bytes, padding: int | None, priority: bytes | None) -> N
 )
 def test_padded_too_far(flags: int, payload: bytes) -> None:
     """What is no frame is refused."""
-    with pytest.raises(ValueError, match="padd"):
+    with pytest.raises(ConnectionFailure, match="padd"):
         frames.unpadded(flags, payload)
 
 
