@@ -15,6 +15,8 @@ from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Response
 from sluice.wire.places import Bounds, Places
 
+_TURN = 0.1  # seconds that a subrequest waits for the one before it, where its isolate stands back
+
 Detail = TypeVar("Detail")
 OnSubrequest = Callable[[Invocation[Detail], Exchange], Awaitable[Response]]
 
@@ -29,6 +31,9 @@ class Egress(Generic[Detail]):
             Bounds(each=capacity.connections, wait=capacity.connection_wait),
             Reason.EXCEEDED_CONNECTIONS,
             "connections",
+        )
+        self._turns: Places[Isolate] = Places(
+            Bounds(each=1, wait=_TURN), Reason.EXCEEDED_CONNECTIONS, "turns"
         )
 
     async def serve(self, isolate: Isolate, exchange: Exchange) -> Response:
@@ -53,7 +58,7 @@ class Egress(Generic[Detail]):
             invocation.open_subrequests -= 1
 
         try:
-            response = await self._answer(invocation, exchange)
+            response = await self._answer(isolate, invocation, exchange)
         except BaseException:
             closed(None)
             raise
@@ -73,10 +78,29 @@ class Egress(Generic[Detail]):
                 f"the invocation has {invocation.open_subrequests} subrequests open",
             )
 
-    async def _answer(self, invocation: Invocation[Detail], exchange: Exchange) -> Response:
+    async def _answer(
+        self, isolate: Isolate, invocation: Invocation[Detail], exchange: Exchange
+    ) -> Response:
         await self._connecting.take(invocation)
+        has_turn = await self._take_turn(isolate)
         try:
             response = await self._on_subrequest(invocation, exchange)
         finally:
+            if has_turn:
+                self._turns.give(isolate)
             self._connecting.give(invocation)
         return await bound_response(response, self._capacity.response_body)
+
+    async def _take_turn(self, isolate: Isolate) -> bool:
+        """Wait until no other subrequest of an isolate that stands back is on its way, or so long.
+
+        Its process has what others leave of the cores, but the services do not know whom they work
+        for: six of its subrequests at once would keep three processes busy.
+        """
+        if not isolate.stands_back:
+            return False
+        try:
+            await self._turns.take(isolate)
+        except SluiceError:
+            return False  # A slow origin is no work for anybody.
+        return True
