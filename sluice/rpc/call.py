@@ -41,6 +41,9 @@ class Call(Stream):
                 raise self._status.error()
             await self._change()
         message = messages.popleft()
+        if not messages and (wrong := self._inbox.split()):
+            self._status = wrong
+            self.reset(Code.CANCEL)
         if not messages:
             self.consumed(self.window.held)
         return message

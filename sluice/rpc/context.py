@@ -73,6 +73,8 @@ class Context(Stream):
                 self._waiting = None
         message = messages.popleft()
         if not messages:
+            self._wrong = self._wrong or self._inbox.split()
+        if not messages:
             self.consumed(self.window.held)
         return message
 

@@ -9,6 +9,7 @@ import grpc
 from sluice.rpc.status import Status
 
 _PREFIX = 5
+_APART = 256  # messages that are taken apart beforehand: small ones cost ten times their bytes so
 
 
 def envelope(message: bytes) -> bytes:
@@ -29,22 +30,32 @@ class Inbox:
     @property
     def clean(self) -> bool:
         """Whether no message has begun that has not come whole."""
-        return not self._rest
+        at, size = 0, len(self._rest)
+        while size - at >= _PREFIX:
+            at += _PREFIX + _length(self._rest, at)
+        return at == size
 
     @property
     def begun(self) -> int:
-        """Bytes of a message that has not come whole."""
+        """Bytes of a message that has not come whole, and of those that are not yet apart."""
         return len(self._rest)
 
     def feed(self, data: bytes) -> Status | None:
         """Take in data. Returns what is wrong with it."""
-        if not self._rest and self._is_one(data):
+        if not self._rest and self._is_one(data) and len(self.messages) < _APART:
             self.messages.append(data[_PREFIX:])
             return None
+        self._rest += data
+        return self.split()
+
+    def split(self) -> Status | None:
+        """Take messages apart, if there are not many already. Returns what is wrong with them.
+
+        To be called when `messages` has been emptied.
+        """
         rest = self._rest
-        rest += data
         at, size = 0, len(rest)
-        while size - at >= _PREFIX:
+        while size - at >= _PREFIX and len(self.messages) < _APART:
             if wrong := self._check(rest[at], length := _length(rest, at)):
                 return wrong
             end = at + _PREFIX + length

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -266,3 +267,37 @@ async def test_many_connections() -> None:
         await late.discard()
         await peers[0].pong()
         peers[0].abort()
+
+
+async def test_small_messages_that_nobody_reads() -> None:
+    """Messages of two bytes, 64 KiB of them in each of 100 calls, are kept as the bytes they are."""
+    async with served() as site, client("127.0.0.1", site.port, WIDE) as peer:
+        several = message(b"ab") * 2340
+        tracemalloc.start()
+        try:
+            for number in streams(100):
+                await peer.send(frame(HEADERS, END_HEADERS, number, call("/t/Deaf")))
+                for _ in range(4):
+                    await peer.send(frame(DATA, 0, number, several))
+            await peer.pong()
+            kept, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert kept < 20 * MIB
+
+
+async def test_small_messages_are_read() -> None:
+    """8,000 messages that came at once are read one by one, and what is wrong behind them is said."""
+    async with served() as site, client("127.0.0.1", site.port, WIDE) as peer:
+        await peer.send(frame(WINDOW_UPDATE, 0, 0, word(MIB)), begin(1, "Echo"))
+        several = message(b"ab") * 2000
+        for _ in range(4):
+            await peer.send(frame(DATA, 0, 1, several))
+        await peer.send(frame(DATA, END_STREAM, 1, b"\1\0\0\0\0"))
+        await peer.until(HEADERS, 1)
+        got = b""
+        while (came := await peer.read()) is not None and came.kind != HEADERS:
+            got += came.payload if came.kind == DATA else b""
+        assert got == several * 4
+        assert came is not None
+        assert b"compressed" in came.payload
