@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import grpc
@@ -131,9 +132,13 @@ class Server:
         task = asyncio.create_task(self._run(method, context, said))
         context.task = task
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(lambda _: connection.settled(context))
+        task.add_done_callback(partial(self._settled, connection, context))
         return context
+
+    def _settled(self, connection: ServerEnd, context: Context, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        context.task = None  # whose traceback has the context: no collector is needed so
+        connection.settled(context)
 
     async def _run(self, method: Method | None, context: Context, said: dict[bytes, bytes]) -> None:
         """Serve a call to its end."""
