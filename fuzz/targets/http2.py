@@ -42,6 +42,7 @@ _LIMITS = Limits(
     unfinished=4096,
     unsent=4096,
     unread=8192,
+    stall=60.0,
     window_changes=4,
 )
 _MOST_MESSAGE = 2048

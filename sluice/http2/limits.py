@@ -33,8 +33,8 @@ class Limits:
     """Waiting here, of all streams, before the connection's window is kept shut for it. As much
     as they may hold: those that nobody reads must not keep the others waiting."""
 
-    unfinished: int = 256 * MIB
-    """Of messages that have begun to come, and of those that wait for the far side's windows.
+    unfinished: int = 512 * MIB
+    """Of messages that have begun to come, and of answers that wait for the far side's windows.
     The stream that goes beyond it is ended."""
 
     unsent: int = 256 * KIB
@@ -53,8 +53,9 @@ class Limits:
     keepalive_wait: float = 10.0
     """Seconds for the answer."""
 
-    stall: float = 300.0
-    """Seconds that a message waits for the far side's windows, if it opens them not at all."""
+    stall: float | None = None
+    """Seconds that a message waits for the far side's windows, if it opens them not at all. None
+    for ever, and uncounted: so a client, whose requests a method need not read to answer them."""
 
     window_changes: int = 100
     """Most changes of the window of streams, by settings, while there are any."""

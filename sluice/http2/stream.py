@@ -77,14 +77,17 @@ class Stream:
         raise StreamEndedError
 
     async def _room(self, left: int) -> None:
-        """Wait for room for the `left` bytes of a message. The far side has not for ever."""
-        connection, loop = self.connection, asyncio.get_running_loop()
-        most = connection.limits
-        late = connection.unfinished + left > most.unfinished
-        timer = loop.call_later(0 if late else most.stall, connection.give_up, self)
+        """Wait for room for the `left` bytes of a message, as long as the limits let it."""
+        connection, limits = self.connection, self.connection.limits
+        shared = not left or self.send_window > 0
+        if limits.stall is None:
+            await connection.outbox.room(self.id, shared=shared)
+            return
         connection.unfinished += left
+        patience = limits.stall if connection.unfinished <= limits.unfinished else 0
+        timer = asyncio.get_running_loop().call_later(patience, connection.give_up, self)
         try:
-            await connection.outbox.room(self.id, shared=not left or self.send_window > 0)
+            await connection.outbox.room(self.id, shared=shared)
         finally:
             timer.cancel()
             connection.unfinished -= left

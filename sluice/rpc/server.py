@@ -22,7 +22,7 @@ from sluice.rpc.status import OK, AbortError, Status
 _BACKLOG = 1024
 _HANDSHAKE = 10.0  # seconds that TLS may take
 
-LIMITS = Limits(fields=8 * KIB)
+LIMITS = Limits(fields=8 * KIB, stall=300.0)
 """What a caller may have a server keep. Its heads last as long as its calls, so they are short."""
 
 MAX_CONNECTIONS = 1024
