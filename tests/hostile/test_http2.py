@@ -13,6 +13,23 @@ import pytest_asyncio
 from sluice.mesh.env import Address
 from sluice.pb import http_pb2, userworker_pb2, worker_pb2
 from tests.e2e.mesh import SERVICES, Mesh, dispatch_bundle
+from tests.hostile.frames import (
+    CONTINUATION,
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    HEADERS,
+    PING,
+    PREFACE,
+    RST_STREAM,
+    SETTINGS,
+    WINDOW_UPDATE,
+    call,
+    field,
+    frame,
+    streams,
+    word,
+)
 
 ECHO = "export default { fetch() { return new Response('ok') } }"
 LARGE = """export default { fetch() { return new Response(new ReadableStream({
@@ -22,48 +39,9 @@ METHODS = {
     "userworker": "/sluice.v1.UserWorkerService/Invoke",
     "outbound": "/sluice.v1.OutboundService/OutboundFetch",
 }
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-DATA, HEADERS, RST_STREAM, SETTINGS, PING, CONTINUATION = 0, 1, 3, 4, 6, 9
-ACK, END_STREAM, END_HEADERS = 1, 1, 4
 MIB = 1 << 20
 ROOM = 128 * MIB
 """What one attack may cost, with what Python keeps for later."""
-
-
-def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
-    """A frame (RFC 9113 section 4.1)."""
-    return (
-        len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
-    )
-
-
-def field(name: str, value: str) -> bytes:
-    """A header line, never indexed, without Huffman (RFC 7541 section 6.2.3)."""
-    return b"\x10" + b"".join(_text(part) for part in (name, value))
-
-
-def _text(text: str) -> bytes:
-    assert len(text) < 127
-    return bytes([len(text)]) + text.encode()
-
-
-def call(method: str, *more: tuple[str, str]) -> bytes:
-    """The headers of a call."""
-    lines = [
-        (":method", "POST"),
-        (":scheme", "http"),
-        (":path", method),
-        (":authority", "a"),
-        ("content-type", "application/grpc"),
-        ("te", "trailers"),
-        *more,
-    ]
-    return b"".join(field(name, value) for name, value in lines)
-
-
-def streams(count: int) -> range:
-    """Numbers of a client's streams."""
-    return range(1, 2 * count, 2)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -163,15 +141,19 @@ async def _discard(reader: asyncio.StreamReader) -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-async def test_rapid_reset(target: Mesh, service: str) -> None:
-    """20,000 calls that are begun and reset at once (CVE-2023-44487)."""
+@pytest.mark.parametrize(
+    ("kind", "number"),
+    [(RST_STREAM, 8), (WINDOW_UPDATE, 0)],
+    ids=["by the client", "by the service"],
+)
+async def test_rapid_reset(target: Mesh, service: str, kind: int, number: int) -> None:
+    """20,000 calls that are begun and reset at once (CVE-2023-44487, CVE-2025-8671)."""
     head = call(METHODS[service])
-    reset = (8).to_bytes(4, "big")
     await send(
         target,
         service,
         [
-            frame(HEADERS, END_HEADERS, stream, head) + frame(RST_STREAM, 0, stream, reset)
+            frame(HEADERS, END_HEADERS, stream, head) + frame(kind, 0, stream, word(number))
             for stream in streams(20_000)
         ],
     )
