@@ -57,6 +57,7 @@ class Inbox:
         at, size = 0, len(rest)
         while size - at >= _PREFIX and len(self.messages) < _APART:
             if wrong := self._check(rest[at], length := _length(rest, at)):
+                del rest[:at]  # what is before it is not to come twice
                 return wrong
             end = at + _PREFIX + length
             if end > size:

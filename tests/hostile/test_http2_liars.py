@@ -201,3 +201,14 @@ async def test_leaving_again_and_again() -> None:
         ends = [await call.end() for call in calls]
         assert {end.code for end in ends} == {grpc.StatusCode.UNAVAILABLE}
         assert loop.time() - began < 3
+
+
+async def test_messages_before_a_wrong_one() -> None:
+    """What came before something that is no message is read once, and then the error."""
+    several = message(b"a") * 3 + b"\1\0\0\0\0"
+    lie = answers(frame(HEADERS, END_HEADERS, 1, HEAD), frame(DATA, 0, 1, several))
+    async with linked(lie) as link:
+        call = await link.call("/a/b", (), b"question", whole=True)
+        assert [await call.read() for _ in range(3)] == [b"a"] * 3
+        with pytest.raises(grpc.aio.AioRpcError, match="compressed"):
+            await call.read()
