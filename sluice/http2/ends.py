@@ -24,9 +24,13 @@ class ClientEnd(Connection):
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.leaving = False
 
-    async def start(self) -> None:
-        """Begin to speak, and wait for the far side's settings. `ConnectionFailure` without."""
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Speak first: a server may say its settings at once, and they are answered."""
+        super().connection_made(transport)
         self.emit(PREFACE + own(self.limits, client=True))
+
+    async def start(self) -> None:
+        """Wait for the far side's settings. `ConnectionFailure` without."""
         await self._ready
 
     @property

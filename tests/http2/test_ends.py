@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import pytest
 
 from sluice.http2 import frames
 from sluice.http2.ends import ClientEnd
 from sluice.http2.failure import Code, ConnectionFailure
-from sluice.http2.frames import MAX_NUMBER, frame
+from sluice.http2.frames import MAX_NUMBER, PREFACE, frame
 from sluice.http2.limits import Limits
 from tests.http2.wire import HEAD, SETTINGS, Wire, client, opened, server
 
@@ -94,6 +95,23 @@ async def test_a_server_opens_none(number: int) -> None:
         got = (await wire.ended())[-1]
         assert (got.code, frames.read_word(got.payload)) == (Code.PROTOCOL_ERROR, 0)
         await end.over
+
+
+async def test_a_server_that_speaks_first() -> None:
+    """Settings that are there before anything was said are answered behind the preface."""
+    end = ClientEnd(Limits(), lambda _: None)
+    ours, theirs = socket.socketpair()
+    wire = Wire(*await asyncio.open_connection(sock=theirs))
+    transport, _ = await asyncio.get_running_loop().create_connection(asyncio.Protocol, sock=ours)
+    end.connection_made(transport)
+    end.data_received(SETTINGS)
+    await end.start()
+    assert await wire.reader.readexactly(len(PREFACE)) == PREFACE
+    flags = [(await wire.next(frames.SETTINGS)).flags for _ in range(2)]
+    assert flags == [0, frames.ACK]
+    end.close()
+    wire.writer.transport.abort()
+    end.connection_lost(None)
 
 
 @pytest.mark.parametrize(

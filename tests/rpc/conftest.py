@@ -1,13 +1,23 @@
-"""Peers that speak gRPC, with and without TLS."""
+"""Peers that speak gRPC, with and without TLS.
+
+Every asynchronous test runs on both loops: uvloop, which the services use, and asyncio's own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 import pytest_asyncio
+import uvloop
 
 from tests.rpc.peers import Certificates, Peer, Shapes, pair
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Both loops."""
+    return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
 
 
 @pytest.fixture(scope="session")

@@ -156,8 +156,9 @@ async def test_reconnects() -> None:
         assert (await lost.end()).code is CODE.UNAVAILABLE
         again = asyncio.create_task(link.call("/a", (), b"x", whole=True))
         wire = await listener.agreed()
+        back = await again
         answer(wire, 1, b"back")
-        assert await (await again).read() == b"back"
+        assert await back.read() == b"back"
 
 
 async def test_a_peer_that_goes_away() -> None:
