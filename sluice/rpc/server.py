@@ -21,6 +21,7 @@ from sluice.rpc.status import OK, AbortError, Status
 
 _BACKLOG = 1024
 _HANDSHAKE = 10.0  # seconds that TLS may take
+_GOODBYE = 0.5  # seconds for the far side to end TLS, too: grpcio's clients never do
 
 LIMITS = Limits(fields=8 * KIB, stall=300.0)
 """What a caller may have a server keep. Its heads last as long as its calls, so they are short."""
@@ -82,6 +83,7 @@ class Server:
             ssl=self._tls,
             backlog=_BACKLOG,
             ssl_handshake_timeout=_HANDSHAKE if self._tls else None,
+            ssl_shutdown_timeout=_GOODBYE if self._tls else None,
         )
         return int(self._listener.sockets[0].getsockname()[1])
 

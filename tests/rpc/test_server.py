@@ -358,6 +358,19 @@ async def test_the_last_answer_arrives() -> None:
         await stopping
 
 
+@pytest.mark.parametrize("client", ["ours", "grpcio"])
+async def test_stop_waits_for_no_end_of_tls(client: str, certificates: Certificates) -> None:
+    """A client that does not end TLS, as grpcio's, does not keep a server that has answered all."""
+    server, shapes = our_server(certificates), Shapes()
+    shapes.add_to(server)
+    port = await server.start(HOST, 0)
+    async with calling(client, port, certificates) as caller:
+        assert (await caller.call("unary", b"x")).code is CODE.OK
+    async with asyncio.timeout(3):  # Limits().goodbye is five
+        await server.stop(50)
+    assert not server._connections
+
+
 @pytest.mark.parametrize("how", ["unary", "fail", "abort", "wait", "nothing"])
 async def test_no_cycles(how: str) -> None:
     """What served a call is gone without the collector, however it ended."""
