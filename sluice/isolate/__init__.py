@@ -3,7 +3,7 @@
 - `runner`      one call, one response: what a service asks for
 - `invocation`  one run of a Worker; `cpu` charges it, `capacity` bounds what all may cost
 - `pool`        the isolates of a service, by `version`: found, started, evicted, replaced;
-                some on `probation`
+                some are on `probation`, and `bystanders` while others are served
 - `isolate`     one of them: its process, its sockets, and in `roster` its invocations
 - `egress`      what comes out of it: whose it is, and whether it may go on
 - `program`     what its process is made of: `workerd` and `cpython` write its files, in `folder`

@@ -164,6 +164,14 @@ class Isolate:
             self.stands_back = True
             self._process.stand_back()
 
+    def pause(self) -> None:
+        """Stop for a while."""
+        self._process.pause()
+
+    def go_on(self) -> None:
+        """Run again."""
+        self._process.go_on()
+
     def _end_for_threads(self) -> None:
         """Kill it. RLIMIT_NPROC is no limit for it: it counts a uid's, and none of root's."""
         for invocation in self.invocations.in_flight.values():

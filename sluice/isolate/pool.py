@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from sluice.isolate.bystanders import Bystanders
 from sluice.isolate.isolate import Isolate
 from sluice.isolate.probation import Probation
 from sluice.isolate.roster import AFTERLIFE
@@ -57,6 +58,7 @@ class Pool:
         self._retired: set[Isolate] = set()
         self._closing: set[asyncio.Task[None]] = set()
         self._probation = Probation(config.probation)
+        self._bystanders = Bystanders()
         self._ticker: asyncio.Task[None] | None = None
         self._open = True
 
@@ -69,12 +71,16 @@ class Pool:
         isolate = self._isolates.get(version)
         if isolate is not None:
             if isolate.usable:
+                if not isolate.stands_back:
+                    self._bystanders.make_way()
                 return isolate, False
             self._retire(isolate)
         if not self._open:
             raise SluiceError(Reason.LOAD_SHED, "the service is stopping")
         task = self._starting.get(version)
         if task is None:
+            if not self._probation.holds(version, time.monotonic()):
+                self._bystanders.make_way()
             task = asyncio.create_task(self._start_one(version))
             task.add_done_callback(_seen)
             self._starting[version] = task
@@ -90,6 +96,7 @@ class Pool:
         if self._ticker:
             self._ticker.cancel()
             await asyncio.wait([self._ticker])
+        self._bystanders.end()
         await asyncio.gather(*self._starting.values(), return_exceptions=True)
         for isolate in (*self._isolates.values(), *self._retired):
             self._stop(isolate)
@@ -141,6 +148,7 @@ class Pool:
         self._stop(isolate)
 
     def _stop(self, isolate: Isolate) -> None:
+        self._bystanders.discard(isolate)
         task = asyncio.create_task(isolate.stop())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
@@ -163,6 +171,8 @@ class Pool:
             isolate.charge_cpu()
             if isolate.cpu.greedy:
                 self._probation.note(isolate.version, now)
+            if isolate.stands_back:
+                self._bystanders.add(isolate)
             if slow:
                 isolate.invocations.forget_ended(now)
                 self._retire_or_evict(isolate, now)

@@ -99,9 +99,20 @@ class ChildProcess:
 
     def kill(self) -> None:
         """Send SIGKILL: a Worker that loops takes no other."""
+        self._signal(signal.SIGKILL)
+
+    def pause(self) -> None:
+        """Stop it, which it does not notice."""
+        self._signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it run again."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
         if not self._launched.exited.done():
             with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
+                os.kill(self.pid, number)
 
     async def wait(self) -> int:
         """Return the exit status once the process has ended and all it printed was read."""
