@@ -55,6 +55,7 @@ class Credentials:
     def _context(self, protocol: int) -> ssl.SSLContext:
         context = ssl.SSLContext(protocol)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.hostname_checks_common_name = False  # a role is a DNS name
         context.set_alpn_protocols(["h2"])
         context.load_verify_locations(cadata=self.ca.decode())
         with os.fdopen(os.memfd_create("key"), "wb") as file:  # ssl reads keys from files

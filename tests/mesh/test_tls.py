@@ -18,7 +18,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from sluice.mesh import probe, tls
-from sluice.mesh.channel import dial
+from sluice.mesh.channel import dial, link
 from sluice.mesh.env import Address, Environment, SettingError
 from sluice.mesh.roles import CALLERS, OPEN, Role
 from sluice.mesh.server import GrpcServer
@@ -299,6 +299,43 @@ async def test_intermediate_certificates_are_sent(tmp_path: Path, start: Start) 
     async with dial(address, Role.DISPATCHER, own[Role.OUTBOUND]) as channel:
         code, _ = await outcome(channel, "/sluice.v1.RegistryService/GetBundle")
     assert code is Code.OK
+
+
+async def linked(address: Address, own: Credentials) -> Code:
+    """How a call by a link to the userworker at `address` ends."""
+    made = link(address, Role.USERWORKER, own)
+    try:
+        call = await made.call("/grpc.health.v1.Health/Check", (), b"", whole=True)
+        return (await call.end()).code
+    except grpc.aio.AioRpcError as error:
+        return error.code()
+    finally:
+        await made.close()
+
+
+@pytest.mark.parametrize(
+    ("names", "code"),
+    [
+        ([Role.USERWORKER.dns_name], Code.OK),
+        ([Role.OUTBOUND.dns_name], Code.UNAVAILABLE),  # another service's
+        (["localhost", "127.0.0.1", Role.CLIENT.dns_name], Code.UNAVAILABLE),  # the host's own name
+    ],
+    ids=["userworker", "outbound", "localhost"],
+)
+async def test_a_link_is_to_a_role(
+    tmp_path: Path, start: Start, names: list[str], code: Code
+) -> None:
+    """A service calls nobody whose certificate is not of the role that it wants."""
+    ca = trustme.CA()
+    address = await start(credentials(tmp_path, ca, *names))
+    assert await linked(address, credentials(tmp_path, ca, Role.DISPATCHER.dns_name)) is code
+
+
+async def test_a_link_is_to_those_of_the_ca(tmp_path: Path, start: Start) -> None:
+    """Nor anybody whose certificate is by another CA, whatever it says."""
+    address = await start(credentials(tmp_path, trustme.CA(), Role.USERWORKER.dns_name))
+    own = credentials(tmp_path, trustme.CA(), Role.DISPATCHER.dns_name)
+    assert await linked(address, own) is Code.UNAVAILABLE
 
 
 async def test_health_and_reflection_are_for_every_peer(tmp_path: Path, start: Start) -> None:
