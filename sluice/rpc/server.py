@@ -20,6 +20,7 @@ from sluice.rpc.method import Method, Methods
 from sluice.rpc.status import OK, AbortError, Status
 
 _BACKLOG = 1024
+_ANY = ("::", "0.0.0.0")  # noqa: S104  # asyncio's `::` is IPv6 alone; gRPC's is both, as users expect
 _HANDSHAKE = 10.0  # seconds that TLS may take
 _GOODBYE = 0.5  # seconds for the far side to end TLS, too: grpcio's clients never do
 
@@ -78,7 +79,7 @@ class Server:
         """Listen. Returns the port; `OSError` where it cannot be had."""
         self._listener = await asyncio.get_running_loop().create_server(
             self._end,
-            host,
+            _ANY if host == _ANY[0] else host,
             port,
             ssl=self._tls,
             backlog=_BACKLOG,
