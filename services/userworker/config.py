@@ -25,7 +25,7 @@ class Config:
 
 
 def read(variables: Mapping[str, str]) -> Config:
-    """Read `SLUICE_*` variables. Raises `ConfigError` that names the variable."""
+    """Read `SLUICE_*` variables. Raises `SettingError` that names the variable."""
     env = Environment(variables)
     config = Config(
         mesh=mesh_settings.read(env, Role.USERWORKER, "127.0.0.1:50052"),

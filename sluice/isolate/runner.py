@@ -71,7 +71,7 @@ class Runner(Generic[Detail]):
         self._pool = Pool(config.pool, self._start)
 
     async def try_sandbox(self) -> None:
-        """Raise `ConfigError` where anything gets out of the sandbox."""
+        """Raise `SettingError` where anything gets out of the sandbox."""
         await self._launchers.check()
 
     def begin(self) -> None:

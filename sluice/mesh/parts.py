@@ -1,7 +1,6 @@
 """The messages of a call, read: what cannot be parsed, and what is out of place, is refused.
 
-No I/O. A message comes as bytes: what a deserializer of `grpc.aio` cannot parse is answered with a
-code that says nothing, or taken for None, and each time there is a traceback in the log.
+No I/O. A message comes as bytes, and is parsed here: what cannot be has an answer of its own.
 """
 
 from __future__ import annotations

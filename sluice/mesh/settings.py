@@ -29,7 +29,7 @@ class MeshConfig:
     log_level: str
 
     def server(self, max_message: int = MAX_MESSAGE) -> GrpcServer:
-        """The server of these settings. Raises `ConfigError` where they would be unsafe."""
+        """The server of these settings. Raises `SettingError` where they would be unsafe."""
         return GrpcServer(
             self.listen,
             allow_plaintext=self.allow_plaintext,

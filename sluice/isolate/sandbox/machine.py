@@ -46,7 +46,7 @@ def survey(executable: Path, folder: Path) -> Machine:
 
 
 def best(executable: Path, folder: Path) -> Posture:
-    """The best posture here. Raises `ConfigError` where there is none."""
+    """The best posture here. Raises `SettingError` where there is none."""
     return choose("auto", unsafe=False, machine=survey(executable, folder))
 
 
