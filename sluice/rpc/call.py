@@ -9,8 +9,8 @@ import grpc
 from sluice.http2.connection import Connection
 from sluice.http2.failure import Code
 from sluice.http2.fields import Fields
-from sluice.http2.stream import Stream
-from sluice.rpc.envelope import Inbox, envelope
+from sluice.rpc.conversation import Conversation
+from sluice.rpc.envelope import envelope
 from sluice.rpc.status import HEAD, OK, Status, of_head, of_reset, of_trailers
 
 _CANCELLED = Status(grpc.StatusCode.CANCELLED, "cancelled by the caller")
@@ -19,34 +19,18 @@ _CUT = Status(grpc.StatusCode.INTERNAL, "the call ended within a message")
 _TWO_HEADS = Status(grpc.StatusCode.INTERNAL, "the call has two heads")
 
 
-class Call(Stream):
-    """Messages out, messages in, and the status that ends it. One reader and one writer."""
+class Call(Conversation):
+    """Messages out, messages in, and the status that ends it. One reader and one writer.
 
-    __slots__ = ("_headed", "_inbox", "_status", "_waiting")
+    `read` raises `AioRpcError` at any end but a clean one.
+    """
+
+    __slots__ = ("_headed", "_status")
 
     def __init__(self, connection: Connection, number: int, max_message: int) -> None:
-        super().__init__(connection, number)
-        self._inbox = Inbox(max_message)
+        super().__init__(connection, number, max_message)
         self._status: Status | None = None
-        self._waiting: asyncio.Future[None] | None = None
         self._headed = False
-
-    async def read(self) -> bytes | None:
-        """The next message; None at the clean end. Raises `AioRpcError` at any other."""
-        messages = self._inbox.messages
-        while not messages:
-            if self._status is OK:
-                return None
-            if self._status is not None:
-                raise self._status.error()
-            await self._change()
-        message = messages.popleft()
-        if not messages and (wrong := self._inbox.split()):
-            self._status = wrong
-            self.reset(Code.CANCEL)
-        if not messages:
-            self.consumed(self.window.held)
-        return message
 
     async def write(self, message: bytes, *, last: bool = False) -> None:
         """Write a message, and wait until there is room for more.
@@ -90,17 +74,9 @@ class Call(Stream):
 
     def on_data(self, data: bytes, *, ended: bool) -> None:
         """Take messages."""
-        wrong = self._inbox.feed(data)
-        self.begins(self._inbox.begun)
-        if wrong is None and ended:
-            wrong = _NO_STATUS
-        if wrong is not None:
-            self._finish(wrong)
-            self.reset(Code.CANCEL)
-        elif self._inbox.messages:
-            self._wake()
-        else:
-            self.consumed(len(data))
+        self._feed(data)
+        if ended:
+            self._spoil(_NO_STATUS)
 
     def on_end(self, code: Code, text: str) -> None:
         """End the call by it."""
@@ -111,16 +87,16 @@ class Call(Stream):
             self._status = status
             self._wake()
 
-    def _wake(self) -> None:
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(None)
+    def _is_at_end(self) -> bool:
+        if self._status is not None and self._status is not OK:
+            raise self._status.error()
+        return self._status is OK
 
-    async def _change(self) -> None:
-        self._waiting = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiting
-        finally:
-            self._waiting = None
+    def _spoil(self, wrong: Status) -> None:
+        if self._status is None or self._status is OK:  # it may have said that all is well
+            self._status = wrong
+        self._wake()
+        self.reset(Code.CANCEL)
 
 
 def _is_grpc(fields: Fields) -> bool:

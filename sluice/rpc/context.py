@@ -11,27 +11,21 @@ import grpc
 from sluice.http2.ends import ServerEnd
 from sluice.http2.failure import Code, StreamEndedError
 from sluice.http2.fields import Fields
-from sluice.http2.stream import Stream
-from sluice.rpc.envelope import Inbox, envelope
+from sluice.rpc.conversation import Conversation
+from sluice.rpc.envelope import envelope
 from sluice.rpc.metadata import Metadata, to_metadata
 from sluice.rpc.status import HEAD_BLOCK, OK, AbortError, Status
 
 _CUT = Status(grpc.StatusCode.INVALID_ARGUMENT, "the call ended within a message")
 
 
-class Context(Stream):
-    """The caller's messages, and what it is answered. Cancelled when the caller leaves."""
+class Context(Conversation):
+    """The caller's messages, and what it is answered. Cancelled when the caller leaves.
 
-    __slots__ = (
-        "_fields",
-        "_headed",
-        "_inbox",
-        "_serialize",
-        "_waiting",
-        "_wrong",
-        "peer_names",
-        "task",
-    )
+    `read` ends the call where what came is no message.
+    """
+
+    __slots__ = ("_fields", "_headed", "_serialize", "_wrong", "peer_names", "task")
 
     def __init__(
         self,
@@ -41,13 +35,11 @@ class Context(Stream):
         max_message: int,
         serialize: Callable[[Any], bytes] | None,
     ) -> None:
-        super().__init__(connection, number)
+        super().__init__(connection, number, max_message)
         self.peer_names = connection.peer_names
         """The DNS names in the caller's certificate. None of them without TLS."""
         self._fields = fields
-        self._inbox = Inbox(max_message)
         self._serialize = serialize
-        self._waiting: asyncio.Future[None] | None = None
         self._wrong: Status | None = None
         self._headed = False
         self.task: asyncio.Task[None] | None = None
@@ -55,28 +47,6 @@ class Context(Stream):
     def invocation_metadata(self) -> Metadata:
         """What the caller said besides the messages."""
         return to_metadata(self._fields)
-
-    async def read(self) -> bytes | None:
-        """The next message; None where there is no more. Ends the call where it is none."""
-        messages = self._inbox.messages
-        while not messages:
-            if self._wrong is not None:
-                raise AbortError(self._wrong)
-            if self.remote_ended:
-                if not self._inbox.clean:
-                    raise AbortError(_CUT)
-                return None
-            self._waiting = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiting
-            finally:
-                self._waiting = None
-        message = messages.popleft()
-        if not messages:
-            self._wrong = self._wrong or self._inbox.split()
-        if not messages:
-            self.consumed(self.window.held)
-        return message
 
     async def write(self, message: Any) -> None:
         """Write a message, and wait until there is room for more."""
@@ -106,13 +76,12 @@ class Context(Stream):
         self._wake()
 
     def on_data(self, data: bytes, *, ended: bool) -> None:
-        """Take messages."""
+        """Take messages, up to what is none."""
         if self._wrong is None:
-            self._wrong = self._inbox.feed(data)
-            self.begins(self._inbox.begun)
-        if self._wrong is not None or not self._inbox.messages:
+            self._feed(data)
+        else:
             self.consumed(len(data))
-        if ended or self._wrong is not None or self._inbox.messages:
+        if ended:
             self._wake()
 
     def on_end(self, code: Code, text: str) -> None:
@@ -120,9 +89,17 @@ class Context(Stream):
         if self.task is not None:
             self.task.cancel()
 
-    def _wake(self) -> None:
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(None)
+    def _is_at_end(self) -> bool:
+        wrong = self._wrong
+        if wrong is None and self.remote_ended and not self._inbox.clean:
+            wrong = _CUT
+        if wrong is not None:
+            raise AbortError(wrong)
+        return self.remote_ended
+
+    def _spoil(self, wrong: Status) -> None:
+        self._wrong = wrong
+        self._wake()
 
     def _serialized(self, message: Any) -> bytes:
         if self._serialize is None:

@@ -212,3 +212,26 @@ async def test_messages_before_a_wrong_one() -> None:
         assert [await call.read() for _ in range(3)] == [b"a"] * 3
         with pytest.raises(grpc.aio.AioRpcError, match="compressed"):
             await call.read()
+
+
+@pytest.mark.parametrize(
+    "wrong", [b"\1" + message(b"x")[1:], b"\0\xff\xff\xff\xff"], ids=["flag", "size"]
+)
+async def test_what_is_no_message_behind_many(wrong: bytes) -> None:
+    """It is no clean end, though the status says that all is well: the messages before it are read."""
+    many = b"".join(message(b"%d" % number) for number in range(300))
+
+    async def lie(peer: Peer) -> None:
+        await peer.send(AGREE)
+        await peer.until(DATA, 1)
+        await peer.send(
+            frame(HEADERS, END_HEADERS, 1, HEAD),
+            frame(DATA, 0, 1, many + wrong),
+            frame(HEADERS, END_HEADERS | END_STREAM, 1, OK),
+        )
+
+    async with linked(lie) as link:
+        call = await link.call("/a/b", (), b"question", whole=True)
+        assert [await call.read() for _ in range(300)] == [b"%d" % number for number in range(300)]
+        with pytest.raises(grpc.aio.AioRpcError):
+            await call.read()
