@@ -35,7 +35,7 @@ class Bystanders:
     """
 
     def __init__(self, cores: int | None = None) -> None:
-        self._cores = cores or len(os.sched_getaffinity(0))
+        self._cores = cores or _cores()
         self._all: set[Bystander] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._way_until = 0.0
@@ -81,3 +81,11 @@ class Bystanders:
         else:
             self._turn_until = now + _TURN
             self.end()
+
+
+def _cores() -> int:
+    """The cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS
+        return os.cpu_count() or 1
