@@ -128,6 +128,8 @@ class ClientConnection(Connection):
             self._fail(SluiceError(cut, f"the connection ended before the response's {what}"))
         if self._pump is not None:
             self._pump.cancel()
+        # They refer to this connection, and hold what nobody has read: no collector is needed so.
+        self._answer = self._socket = None
 
     def wanted(self) -> None:
         """Nothing to do: bytes come by themselves."""

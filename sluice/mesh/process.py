@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import ctypes
 import gc
 import logging
 import os
@@ -19,6 +21,7 @@ from sluice.mesh.server import run_until_signalled
 from sluice.mesh.settings import MeshConfig
 
 _DESCRIPTORS = 65_536
+_GIVE_BACK = 60.0  # seconds between two times that free memory is given back, in milliseconds each
 
 _log = logging.getLogger(__name__)
 
@@ -98,4 +101,25 @@ async def _run(service: Service) -> int:
         await service.stop()
         await tracing.shutdown()
 
-    return await run_until_signalled(start, stop)
+    giving_back = asyncio.create_task(_give_back_often())
+    try:
+        return await run_until_signalled(start, stop)
+    finally:
+        giving_back.cancel()
+        await asyncio.wait([giving_back])
+
+
+async def _give_back_often() -> None:
+    while True:
+        await asyncio.sleep(_GIVE_BACK)
+        give_back()
+
+
+def give_back() -> None:
+    """Give memory that is free back to the system: malloc_trim(3).
+
+    glibc keeps what lies between objects that live on. Bodies come in pieces of 64 KiB among many
+    small objects: a service that has seen many would hold more and more that nobody uses.
+    """
+    with contextlib.suppress(AttributeError, OSError):  # another C library has no such call
+        ctypes.CDLL(None).malloc_trim(0)

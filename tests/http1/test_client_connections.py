@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -120,6 +122,27 @@ async def test_closing_the_body_early_ends_the_connection(origin: Origin, caller
     await response.body.aclose()
     await ended.wait()
     assert not caller._free
+
+
+async def test_no_collector_is_needed(origin: Origin, caller: Client) -> None:
+    """What is left of a response that nobody read on is gone with the last who knew it."""
+
+    async def script(wire: Wire) -> None:
+        await wire.head()
+        wire.send(OK + b"Content-Length: 9\r\n\r\nhel")
+        await wire.ended()
+
+    origin.script = script
+    gc.collect()
+    gc.disable()
+    try:
+        response, _ = await caller.send(get(), {})
+        connection = weakref.ref(next(iter(caller._open)))
+        await response.body.aclose()
+        del response
+        await until(lambda: not caller._open and connection() is None)
+    finally:
+        gc.enable()
 
 
 async def test_cancelling_send_ends_the_connection(origin: Origin, caller: Client) -> None:
