@@ -161,17 +161,25 @@ async def test_reconnects() -> None:
         assert await back.read() == b"back"
 
 
+async def left_and_called_again(
+    link: Link, listener: Listener
+) -> tuple[tuple[Wire, Call], tuple[Wire, Call]]:
+    """A connection that the peer leaves while a call is in flight, and the one of the next call."""
+
+    async def called() -> tuple[Wire, Call]:
+        call = asyncio.create_task(link.call("/a", (), b"x", whole=True))
+        return await listener.agreed(), await call
+
+    old, first = await called()
+    old.send(frame(frames.GOAWAY, 0, 0, frames.word(1) + bytes(4)))
+    await old.synced()
+    return (old, first), await called()
+
+
 async def test_a_peer_that_goes_away() -> None:
     """Calls go to a new connection, and those in flight are answered by the old one."""
     async with linked() as (link, listener):
-        call = asyncio.create_task(link.call("/a", (), b"x", whole=True))
-        old = await listener.agreed()
-        first = await call
-        old.send(frame(frames.GOAWAY, 0, 0, frames.word(1) + bytes(4)))
-        await old.synced()
-        call = asyncio.create_task(link.call("/a", (), b"x", whole=True))
-        new = await listener.agreed()
-        second = await call
+        (old, first), (new, second) = await left_and_called_again(link, listener)
         answer(old, 1, b"old")
         answer(new, 1, b"new")
         assert (await first.read(), await second.read()) == (b"old", b"new")
@@ -181,14 +189,7 @@ async def test_a_peer_that_goes_away() -> None:
 async def test_close_ends_calls_of_all_connections() -> None:
     """Closing cancels what is in flight, on a connection that the peer has left too."""
     async with linked() as (link, listener):
-        call = asyncio.create_task(link.call("/a", (), b"x", whole=True))
-        old = await listener.agreed()
-        first = await call
-        old.send(frame(frames.GOAWAY, 0, 0, frames.word(1) + bytes(4)))
-        await old.synced()
-        call = asyncio.create_task(link.call("/a", (), b"x", whole=True))
-        await listener.agreed()
-        second = await call
+        (old, first), (_, second) = await left_and_called_again(link, listener)
         await link.close()
         assert (await first.end()).code is (await second.end()).code is CODE.CANCELLED
         await old.ended()
