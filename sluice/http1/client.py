@@ -73,6 +73,7 @@ class Client:
         ends = [connection.lost for connection in self._open]
         if waited := [*ends, *self._pumps]:
             await asyncio.wait(waited, timeout=_LOST)
+        self._free.clear()  # They refer to this client: no collector is needed so.
 
     def _kept(self) -> ClientConnection | None:
         """The connection that was used last, unless it has been idle for too long."""

@@ -79,6 +79,8 @@ class ClientConnection(Connection):
             if self._answer is answer:  # Another may have got the connection since.
                 self.abort()
             raise
+        finally:
+            del answer  # Its exception refers to this frame: no collector is needed so.
 
     def abort(self) -> None:
         """Break the connection off."""

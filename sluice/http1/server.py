@@ -94,6 +94,8 @@ class Server:
             log.error("%d handlers go on although they were cancelled", self.in_flight)
         if self._sweep is not None:
             self._sweep.cancel()
+            self._sweep = None
+        self._listeners.clear()  # They refer to this server: no collector is needed so.
 
     async def _wait(self, seconds: float) -> None:
         """Wait for requests in flight, and until their connections are gone."""

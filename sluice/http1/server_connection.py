@@ -92,6 +92,8 @@ class ServerConnection(Connection):
         self._serving.connections.pop(self, None)
         self._gone()
         self._reader.close()
+        # It refers to this connection, and holds what nobody has read: no collector is needed so.
+        self._socket = None
 
     def resume_writing(self) -> None:
         """The peer reads on."""
@@ -251,18 +253,20 @@ class ServerConnection(Connection):
     async def _join(self, far: WebSocket) -> None:
         """Be a WebSocket from here on. Raises `BODY_CUT_SHORT` where it breaks off."""
         limits = self._serving.limits
-        self._socket = FrameSocket(
+        near = FrameSocket(
             self,
             is_client=False,
             max_message=limits.max_message,
             ping_after=limits.stall_timeout / 2,
         )
-        self._socket.feed(self._reader.take_behind())
+        near.feed(self._reader.take_behind())
         if self._serving.closing:
-            self._socket.leave()
+            near.leave()
         if self._left:
-            self._socket.lost()
-        if not await join(self._socket, far):
+            near.lost()
+        else:
+            self._socket = near
+        if not await join(near, far):
             raise cut_short()
 
     def _break_off(self) -> None:

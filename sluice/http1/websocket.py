@@ -108,6 +108,7 @@ class FrameSocket:
             self._deaf = True
             if self._timer is not None:
                 self._timer.cancel()
+                self._timer = None
             self._wake()
 
     def leave(self) -> None:

@@ -189,15 +189,17 @@ class Isolate:
         """Why a request to this isolate got no response, given what its client saw."""
         if error.reason is not Reason.ISOLATE_DIED:
             return error
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_DEATH_WAIT):
                 await self.dead.wait()
-        except TimeoutError:
-            return invocation.fate or SluiceError(
+        if invocation.fate:
+            # Once raised it refers to whom it was raised in, the invocation too.
+            fate, invocation.fate = invocation.fate, None
+            return fate
+        if not self.dead.is_set():
+            return SluiceError(
                 Reason.BODY_CUT_SHORT, "the Worker broke off its response before it began"
             )
-        if invocation.fate:
-            return invocation.fate
         lines = self._console.tail.decode(errors="replace").splitlines()
         printed = "\n".join(lines[-_LAST_LINES:])
         heap_full = "process out of memory" in printed or (
@@ -225,6 +227,8 @@ class Isolate:
         await self._client.aclose()
         await self._close_ways_out()
         self._folder.remove()
+        # It refers to this isolate, which holds its last invocations: no collector is needed so.
+        del self._egress
 
     async def _close_ways_out(self) -> None:
         if self._broker:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -190,6 +192,32 @@ async def test_a_quiet_peer_is_pinged(quiet_site: Site) -> None:
     await end.closed.wait()
     client.transport.abort()
     await client.wait_closed()
+
+
+@pytest.mark.parametrize("vanishes", [False, True])
+async def test_no_collector_is_needed(site: Site, *, vanishes: bool) -> None:
+    """What is left of a WebSocket is gone with its connection, however it ended."""
+    end = End()
+    site.handler = opens(end)
+    gc.collect()
+    gc.disable()
+    try:
+        client = await open_client(site)
+        await client.send("x")
+        await end.inbox.get()
+        connection = site.connection()
+        assert connection._socket is not None
+        left = {weakref.ref[object](connection), weakref.ref[object](connection._socket)}
+        del connection
+        if vanishes:
+            client.transport.abort()
+        else:
+            end.outbox.put_nowait(Close(1000))
+            await client.wait_closed()
+        await end.closed.wait()
+        await until(lambda: {one() for one in left} == {None})
+    finally:
+        gc.enable()
 
 
 async def test_back_pressure(site: Site) -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
 from sluice.http1.server import Exchange
-from sluice.isolate.invocation import Invocation
+from sluice.isolate.invocation import Invocation, Limits
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Response
 from tests.isolate.workers import MakeWorkers
@@ -121,3 +123,23 @@ async def test_same_code_of_two_customers_is_two_isolates(make_workers: MakeWork
     assert await workers.fetch(source, name="one") == (200, "1")
     assert await workers.fetch(source, name="two") == (200, "1")
     assert await workers.fetch(source, name="one") == (200, "2")
+
+
+async def test_no_collector_is_needed(make_workers: MakeWorkers) -> None:
+    """What is left of an isolate that broke a limit is gone with its process."""
+    workers = make_workers()
+    source = """export default { fetch(r) {
+        if (r.url.endsWith('loop')) for (;;); return fetch('https://origin.test/') } }"""
+    gc.collect()
+    gc.disable()
+    try:
+        assert (await workers.fetch(source))[0] == 200
+        gone = asyncio.Event()
+        for isolate in workers.runner._pool._isolates.values():
+            weakref.finalize(isolate, gone.set)
+        del isolate
+        with pytest.raises(SluiceError, match="CPU"):
+            await workers.fetch(source, "http://acme.test/loop", limits=Limits(cpu=0.1))
+        await asyncio.wait_for(gone.wait(), 10)
+    finally:
+        gc.enable()
