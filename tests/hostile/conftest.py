@@ -8,11 +8,15 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from services.outbound.origin.client import ClientConfig, GuardedClient
+from services.outbound.origin.destination import Guard
+from sluice.isolate.capacity import Capacity
 from sluice.isolate.pool import PoolConfig
 from sluice.isolate.program import direct_program, user_program
 from sluice.isolate.runner import Runner, RunnerConfig
@@ -20,11 +24,14 @@ from sluice.isolate.runtime import Runtime
 from sluice.isolate.sandbox.machine import best, survey
 from sluice.isolate.sandbox.posture import Kind, Posture, choose
 from sluice.isolate.workerd import find_workerd
+from sluice.mesh.address_range import AddressRange
 from sluice.mesh.env import SettingError
 from tests.e2e.mesh import Mesh, dispatch_bundle, running
 from tests.e2e.origin import Origin
+from tests.hostile.egress import FEW_PLACES, MakeClient
 from tests.hostile.puppet import Puppet
-from tests.isolate.workers import Workers
+from tests.isolate.workers import MakeWorkers, Workers
+from tests.outbound.origins import Origins, Serve
 
 OUTBOUND = """export default { async fetch(request, env) {
   const headers = new Headers(request.headers);
@@ -66,6 +73,31 @@ async def run_workers(
     workers.runner.begin()
     yield workers
     await workers.runner.aclose()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def make_workers(run_folder: Path) -> AsyncIterator[MakeWorkers]:
+    """Makes runners of user Workers with a capacity of their own."""
+    executable = find_workerd({})
+    runtime = Runtime(executable, run_folder, best(executable, run_folder))
+    made: list[Workers] = []
+
+    def make(capacity: Capacity | None = None, *, wall_time: float = 20, **pool: object) -> Workers:
+        workers = Workers()
+        config = RunnerConfig(
+            runtime,
+            PoolConfig(**pool),  # type: ignore[arg-type]
+            wall_time,
+            capacity=capacity or Capacity(),
+        )
+        workers.runner = Runner(config, workers.bundle, user_program, workers.on_subrequest)
+        workers.runner.begin()
+        made.append(workers)
+        return workers
+
+    yield make
+    for workers in made:
+        await workers.runner.aclose()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -164,3 +196,26 @@ async def origin() -> AsyncIterator[Origin]:
     stop = await origin.start()
     yield origin
     await stop()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def serve() -> AsyncIterator[Serve]:
+    """Start an origin from its connection handler; gives its port."""
+    origins = Origins()
+    yield origins.serve
+    await origins.aclose()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def make_client() -> AsyncIterator[MakeClient]:
+    """Make a client of origins with few places."""
+    async with AsyncExitStack() as clients:
+
+        def make(**config: object) -> GuardedClient:
+            allowed = (AddressRange.parse("127.0.0.1"),)
+            settings = ClientConfig(**{**FEW_PLACES, **config})  # type: ignore[arg-type]
+            client = GuardedClient(settings, Guard(allowed))
+            clients.push_async_callback(client.aclose)
+            return client
+
+        yield make

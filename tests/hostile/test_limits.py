@@ -1,4 +1,4 @@
-"""Attacks on what Workers share: connections, bytes, places, logs, time after the response, memory.
+"""Attacks on what Workers share: connections, logs, time after the response, memory, CPU time.
 
 Each ends in a documented error for the one who made it, and its neighbours do not notice.
 """
@@ -6,99 +6,23 @@ Each ends in a documented error for the one who made it, and its neighbours do n
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
-from aiohttp import web
 
 from sluice.http1.server import Exchange
 from sluice.isolate.capacity import Capacity
 from sluice.isolate.invocation import Invocation, Limits
 from sluice.isolate.isolate import Isolate
-from sluice.isolate.pool import PoolConfig
-from sluice.isolate.program import user_program
-from sluice.isolate.runner import Runner, RunnerConfig
-from sluice.isolate.runtime import Runtime
-from sluice.isolate.sandbox.machine import best
-from sluice.isolate.workerd import find_workerd
 from sluice.wire.body import Whole
 from sluice.wire.errors import Reason, SluiceError
-from sluice.wire.messages import Request, Response
-from sluice.wire.places import Bounds
-from tests.bodies import read_all
-from tests.e2e.mesh import Mesh, dispatch_bundle, running
-from tests.e2e.origin import Origin
-from tests.isolate.workers import Workers
+from sluice.wire.messages import Response
+from tests.bodies import Endless
+from tests.e2e.mesh import Mesh
+from tests.hostile.dispatchers import limiting_dispatcher
+from tests.isolate.workers import MakeWorkers, Workers
 
 OK = "export default { fetch() { return new Response('ok') } }"
-FETCH = "export default { async fetch() { return fetch('https://origin.test/') } }"
-
-Make = Callable[..., Workers]
-
-
-class Endless:
-    """A body that has no end, and knows how much of it was taken."""
-
-    def __init__(self) -> None:
-        self.taken = 0
-        self.closed = asyncio.Event()
-
-    def take(self) -> tuple[bytes, bool]:
-        return b"x", False
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        while True:
-            self.taken += 1 << 16
-            yield b"x" * (1 << 16)
-            await asyncio.sleep(0)
-
-    async def aclose(self) -> None:
-        self.closed.set()
-
-
-class Stalled(Endless):
-    """A body that stops after its first byte."""
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        await asyncio.Event().wait()
-        yield b""
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def make(run_folder: Path) -> AsyncIterator[Make]:
-    """Makes runners of user Workers with a capacity of their own."""
-    executable = find_workerd({})
-    runtime = Runtime(executable, run_folder, best(executable, run_folder))
-    made: list[Workers] = []
-
-    def make(capacity: Capacity | None = None, *, wall_time: float = 20, **pool: object) -> Workers:
-        workers = Workers()
-        config = RunnerConfig(
-            runtime,
-            PoolConfig(**pool),  # type: ignore[arg-type]
-            wall_time,
-            capacity=capacity or Capacity(),
-        )
-        workers.runner = Runner(config, workers.bundle, user_program, workers.on_subrequest)
-        workers.runner.begin()
-        made.append(workers)
-        return workers
-
-    yield make
-    for workers in made:
-        await workers.runner.aclose()
-
-
-async def reason_of(answer: Awaitable[tuple[int, str]]) -> Reason | int:
-    """Status of an answer, or why there is none."""
-    try:
-        return (await answer)[0]
-    except SluiceError as error:
-        return error.reason
 
 
 def isolate_of(workers: Workers, name: str = "acme") -> Isolate:
@@ -110,9 +34,9 @@ def isolate_of(workers: Workers, name: str = "acme") -> Isolate:
 # Connections
 
 
-async def test_seventh_connection_waits(make: Make) -> None:
+async def test_seventh_connection_waits(make_workers: MakeWorkers) -> None:
     """Six subrequests wait for their answers; the seventh leaves when one of them has its own."""
-    workers, free = make(), asyncio.Queue[None]()
+    workers, free = make_workers(), asyncio.Queue[None]()
 
     async def hold(_: Invocation[str], __: Exchange) -> Response:
         await free.get()
@@ -138,9 +62,9 @@ async def test_seventh_connection_waits(make: Make) -> None:
     assert (connecting.taken, connecting.queued) == (0, 0)
 
 
-async def test_unread_bodies_hold_no_connection(make: Make) -> None:
+async def test_unread_bodies_hold_no_connection(make_workers: MakeWorkers) -> None:
     """Answers that nobody reads do not keep the next subrequest waiting, as in the original."""
-    workers = make()
+    workers = make_workers()
     bodies: list[Endless] = []
 
     async def endless(_: Invocation[str], exchange: Exchange) -> Response:
@@ -158,9 +82,9 @@ async def test_unread_bodies_hold_no_connection(make: Make) -> None:
     assert len(bodies) == 20
 
 
-async def test_wait_for_a_connection_ends(make: Make) -> None:
+async def test_wait_for_a_connection_ends(make_workers: MakeWorkers) -> None:
     """A subrequest that waits too long throws, and says of what there was too much."""
-    workers = make(Capacity(connections=2, connection_wait=0.2))
+    workers = make_workers(Capacity(connections=2, connection_wait=0.2))
 
     async def never(_: Invocation[str], __: Exchange) -> Response:
         await asyncio.Event().wait()
@@ -174,9 +98,9 @@ async def test_wait_for_a_connection_ends(make: Make) -> None:
     assert await workers.fetch(source) == (200, message)
 
 
-async def test_hoard_of_answers_is_bounded(make: Make) -> None:
+async def test_hoard_of_answers_is_bounded(make_workers: MakeWorkers) -> None:
     """The answer too many that is left unread throws at once, and another invocation has its own."""
-    workers = make(Capacity(open_subrequests=10))
+    workers = make_workers(Capacity(open_subrequests=10))
     bodies: list[Endless] = []
 
     async def endless(_: Invocation[str], exchange: Exchange) -> Response:
@@ -200,79 +124,6 @@ async def test_hoard_of_answers_is_bounded(make: Make) -> None:
     assert await workers.fetch(source, "http://acme.test/other") == (200, "served")
     async with asyncio.timeout(10):
         await asyncio.gather(*(body.closed.wait() for body in bodies))
-
-
-# Bytes
-
-
-async def test_request_body_flood(make: Make) -> None:
-    """A request's body without end is refused at the limit, and so is one that says its length."""
-    workers = make(Capacity(request_body=1 << 20))
-    source = "export default { async fetch(r) { return new Response((await r.text()).length) } }"
-    flood = Endless()
-    with pytest.raises(SluiceError) as raised:
-        await workers.fetch(source, request=Request("POST", "http://acme.test/", body=flood))
-    assert raised.value.reason is Reason.BODY_TOO_LARGE
-    assert flood.taken < 3 << 20
-    said = Request("POST", "http://acme.test/", body=Endless(), content_length=(1 << 20) + 1)
-    with pytest.raises(SluiceError, match="larger than 1048576 bytes"):
-        await workers.fetch(source, request=said)
-    whole = Request("POST", "http://acme.test/", body=Whole(b"x" * (1 << 20)))
-    assert await workers.fetch(source, request=whole) == (200, str(1 << 20))
-
-
-async def test_subrequest_body_flood(make: Make) -> None:
-    """A Worker that sends without end is told that it was too much, and the rest goes nowhere."""
-    workers = make(Capacity(request_body=1 << 20))
-    got = 0
-
-    async def read(_: Invocation[str], exchange: Exchange) -> Response:
-        nonlocal got
-        got += len(exchange.request.body.take()[0])
-        async for chunk in exchange.request.body:
-            got += len(chunk)
-        return Response(204)
-
-    workers.answer = read
-    source = """export default { async fetch() {
-        const body = new ReadableStream({ pull(c) { c.enqueue(new Uint8Array(65536)) } });
-        try { await fetch('https://origin.test/', { method: 'POST', body }); return new Response('sent') }
-        catch (e) { return new Response(e.message) } } }"""
-    assert await workers.fetch(source) == (200, "The request's body is larger than 1048576 bytes.")
-    assert 0 < got <= 1 << 20
-
-
-async def test_response_body_floods(make: Make) -> None:
-    """Where there is a limit on responses, an endless one is cut short, of a Worker or an origin."""
-    workers = make(Capacity(response_body=1 << 20))
-    source = """export default { fetch(r) { return r.url.endsWith('own')
-        ? new Response(new ReadableStream({ pull(c) { c.enqueue(new Uint8Array(65536)) } }))
-        : fetch('https://origin.test/') } }"""
-    endless = Endless()
-
-    async def answer(_: Invocation[str], __: Exchange) -> Response:
-        return Response(200, body=endless)
-
-    workers.answer = answer
-    for url, reason in [("own", Reason.BODY_TOO_LARGE), ("origin", Reason.BODY_CUT_SHORT)]:
-        response = await workers.start(source, Request("GET", f"http://acme.test/{url}"))
-        with pytest.raises(SluiceError) as raised:
-            await read_all(response.body, 1 << 30)
-        assert raised.value.reason is reason
-        await response.aclose()
-    assert endless.taken < 4 << 20
-    await endless.closed.wait()
-
-
-async def test_stalled_request_body(make: Make) -> None:
-    """A client that stops amid its body has until the wall time; then its place is free."""
-    workers = make(wall_time=0.5)
-    source = "export default { async fetch(r) { return new Response(await r.text()) } }"
-    stalled = [Request("POST", "http://acme.test/", body=Stalled()) for _ in range(5)]
-    ends = await asyncio.gather(*(reason_of(workers.fetch(source, request=one)) for one in stalled))
-    assert set(ends) == {Reason.EXCEEDED_WALL_TIME}
-    assert workers.runner._places.taken == 0
-    assert await workers.fetch(OK, name="other") == (200, "ok")
 
 
 # Logs
@@ -339,9 +190,9 @@ async def test_timers_after_the_time_is_over(workers: Workers) -> None:
     assert await workers.fetch(source, name="timers") == (200, "ok")
 
 
-async def test_much_work_after_responses(make: Make) -> None:
+async def test_much_work_after_responses(make_workers: MakeWorkers) -> None:
     """An isolate that uses much CPU time after its responses is replaced, and with it such work."""
-    workers = make(background_cpu=0.2)
+    workers = make_workers(background_cpu=0.2)
     source = """let count = 0;
         export default { fetch(r, env, ctx) {
             ctx.waitUntil((async () => { for (;;) { await scheduler.wait(5); for (let i = 0; i < 1e7; i++); } })());
@@ -349,55 +200,6 @@ async def test_much_work_after_responses(make: Make) -> None:
     assert await workers.fetch(source) == (200, "1")
     await asyncio.wait_for(isolate_of(workers).dead.wait(), 20)
     assert await workers.fetch(source) == (200, "1")
-
-
-# Places
-
-
-async def test_flood_of_one_customer(make: Make) -> None:
-    """One customer's requests fill its own share and its part of the queue; another's are served."""
-    shares = Bounds(total=8, each=3, queue=8, queue_each=2, wait=30)
-    workers, free = make(Capacity(shares)), asyncio.Event()
-
-    async def hold(invocation: Invocation[str], _: Exchange) -> Response:
-        await free.wait()
-        return Response(204)
-
-    workers.answer = hold
-    flood = [asyncio.create_task(workers.fetch(FETCH, name="flood")) for _ in range(100)]
-    await workers.until(3)
-    async with asyncio.timeout(5):
-        refused = [task for task in flood if not (await asyncio.wait([task], timeout=0))[1]]
-        while len(refused) < 95:
-            await asyncio.wait(
-                [task for task in flood if task not in refused], return_when="FIRST_COMPLETED"
-            )
-            refused = [task for task in flood if task.done()]
-    assert {await reason_of(task) for task in refused} == {Reason.LOAD_SHED}
-    for _ in range(10):
-        assert await workers.fetch(OK, name="other") == (200, "ok")
-    assert len(workers.subrequests) == 3
-    free.set()
-    served = await asyncio.gather(*(task for task in flood if task not in refused))
-    assert [status for status, _ in served] == [204] * 5
-    assert (workers.runner._places.taken, workers.runner._places.queued) == (0, 0)
-
-
-async def test_flood_of_cold_starts(make: Make) -> None:
-    """Of fifty new Workers at once some start, some wait, the rest are refused at once; a warm one is served."""
-    workers = make(starts=Bounds(total=2, queue=6, wait=20))
-    await workers.fetch(OK, name="warm")
-    flood = [
-        asyncio.create_task(reason_of(workers.fetch(OK, name=f"cold-{number}")))
-        for number in range(50)
-    ]
-    refused, _ = await asyncio.wait(flood, timeout=0.05, return_when="FIRST_COMPLETED")
-    for _ in range(10):
-        assert await workers.fetch(OK, name="warm") == (200, "ok")
-    ends = await asyncio.gather(*flood)
-    assert (ends.count(200), ends.count(Reason.LOAD_SHED)) == (8, 42)
-    assert {task.result() for task in refused} == {Reason.LOAD_SHED}
-    assert await workers.fetch(OK, name="cold-49") == (200, "ok")
 
 
 # Memory and CPU time
@@ -442,60 +244,13 @@ SEEN = {
     "subrequests": ("for (;;) await fetch('https://a.invalid/').catch((e) => { if (e.message.startsWith('Too many')) throw e })", "Error: Too many subrequests by single Worker invocation."),
 }  # fmt: skip
 
-WITH_LIMITS = """export default { async fetch(request, env) {
-  const name = new URL(request.url).host.split('.')[0];
-  try { return await env.dispatcher.get(name, {}, { limits: { cpuMs: 1000, subRequests: 5 } }).fetch(request) }
-  catch (e) { return new Response(e.name + ': ' + e.message, { status: 500 }) } } }"""
-
-
-NO_OUTBOUND = {"outbound_service": "", "outbound_parameters": []}
-
 
 @pytest.mark.parametrize("limit", SEEN)
 async def test_dispatch_worker_sees(mesh: Mesh, limit: str) -> None:
     """Across the mesh a broken limit is thrown with the documented message, and the next is served."""
     body, message = SEEN[limit]
-    await mesh.deploy("dispatch", dispatch_bundle(WITH_LIMITS, **NO_OUTBOUND))
+    await mesh.deploy("dispatch", limiting_dispatcher())
     source = f"export default {{ async fetch(r) {{ if (r.url.endsWith('bomb')) {{ {body} }} return new Response('ok') }} }}"
     await mesh.deploy("limited", source, "production")
     assert await mesh.get("limited.test", "/bomb") == (500, message)
     assert await mesh.get("limited.test") == (200, "ok")
-
-
-async def test_large_upload_is_refused(mesh: Mesh) -> None:
-    """A request that says more than 100 MiB is refused before any of it is read."""
-    host, port = mesh.http.removeprefix("http://").split(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
-    writer.write(b"POST / HTTP/1.1\r\nHost: any.test\r\nContent-Length: 104857601\r\n\r\n")
-    async with asyncio.timeout(10):
-        assert b" 413 " in await reader.readline()
-    writer.close()
-
-
-async def test_load_is_shed_across_the_mesh(run_folder: Path, origin: Origin) -> None:
-    """Where one Worker has all its places, its dispatch Worker is told at once, and others are served."""
-    go = asyncio.Event()
-
-    async def hold(_: web.Request) -> web.StreamResponse:
-        await go.wait()
-        return web.Response(text="late")
-
-    origin.answer = hold
-    folder = run_folder / "shed"
-    folder.mkdir()
-    settings = {
-        "SLUICE_ALLOW_ADDRESS": "127.0.0.1/32",
-        "SLUICE_MAX_INVOCATIONS_PER_WORKER": "2",
-        "SLUICE_MAX_WAITING": "0",
-    }
-    async with running(folder, **settings) as mesh, asyncio.timeout(20):
-        busy = f"export default {{ fetch() {{ return fetch('{origin.url}') }} }}"
-        await mesh.deploy("busy", busy, "production")
-        await mesh.deploy("other", OK, "production")
-        await mesh.deploy("dispatch", dispatch_bundle(WITH_LIMITS, **NO_OUTBOUND))
-        flood = [asyncio.create_task(mesh.get("busy.test")) for _ in range(20)]
-        for told in itertools.islice(asyncio.as_completed(flood), 18):
-            assert await told == (500, "Error: The service is at capacity. Please try again.")
-        assert await mesh.get("other.test") == (200, "ok")
-        go.set()
-        assert (await asyncio.gather(*flood)).count((200, "late")) == 2

@@ -14,6 +14,7 @@ from sluice.mesh.tracing import Kind
 from sluice.pb import worker_pb2
 from sluice.wire.body import Whole
 from sluice.wire.customer import Customer
+from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request, Response
 from tests.bodies import read_all
 
@@ -104,3 +105,11 @@ class Workers:
 
 
 MakeWorkers = Callable[..., Workers]
+
+
+async def reason_of(answer: Awaitable[tuple[int, str]]) -> Reason | int:
+    """Status of an answer, or why there is none."""
+    try:
+        return (await answer)[0]
+    except SluiceError as error:
+        return error.reason
