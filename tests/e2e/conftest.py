@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from click.testing import CliRunner
 
+from sluice.cli.main import main
 from sluice.mesh.collector import Collector
 from sluice.mesh.env import Address
 from tests.e2e.chain import Chain
@@ -43,6 +45,15 @@ short_folder = pytest.fixture(_short_folder)
 shared_folder = pytest.fixture(_short_folder, scope="session")
 strict_folder = pytest.fixture(_short_folder, scope="session")
 local_folder = pytest.fixture(_short_folder, scope="session")
+
+
+@pytest.fixture
+def certificates(short_folder: Path) -> Path:
+    """Certificates for every role."""
+    folder = short_folder / "certs"
+    result = CliRunner().invoke(main, ["certs", "--out", str(folder)])
+    assert result.exit_code == 0, result.output
+    return folder
 
 
 @pytest.fixture(scope="session", params=COMBINATIONS, ids=str)

@@ -6,9 +6,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from click.testing import CliRunner
 
-from sluice.cli.main import main
 from sluice.mesh.channel import dial
 from sluice.mesh.roles import Role
 from sluice.pb import http_pb2, userworker_pb2, userworker_pb2_grpc, worker_pb2
@@ -17,15 +15,6 @@ from tests.e2e.chain import Chain
 from tests.e2e.languages import JAVASCRIPT, PYTHON, Languages
 from tests.e2e.mesh import SERVICES, Mesh, running
 from tests.e2e.origin import Origin
-
-
-@pytest.fixture
-def certificates(short_folder: Path) -> Path:
-    """Certificates for every role."""
-    folder = short_folder / "certs"
-    result = CliRunner().invoke(main, ["certs", "--out", str(folder)])
-    assert result.exit_code == 0, result.output
-    return folder
 
 
 @pytest.mark.parametrize("languages", [JAVASCRIPT, PYTHON], ids=str, indirect=True, scope="session")
