@@ -72,8 +72,8 @@ async def _bytes(request: web.BaseRequest) -> web.StreamResponse:
 
 async def _echo(request: web.BaseRequest) -> web.StreamResponse:
     socket = web.WebSocketResponse()
-    await socket.prepare(request)
-    with suppress(ConnectionError):
+    with suppress(ConnectionError):  # whoever asked may leave
+        await socket.prepare(request)
         async for message in socket:
             if message.type is WSMsgType.TEXT:
                 await socket.send_str(message.data)
