@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from services.outbound.policy import Decision, Result
@@ -45,6 +46,20 @@ for each at level debug."""
 _log = logging.getLogger(__name__)
 
 
+class Refusal(NamedTuple):
+    """Why a request was refused. Not the error itself, which refers to whom it was raised in."""
+
+    reason: Reason
+    message: str
+
+
+def refusal_of(error: BaseException) -> Refusal | None:
+    """The refusal that an error is, if it is one."""
+    if isinstance(error, SluiceError) and error.reason in _DENIALS:
+        return Refusal(error.reason, error.message)
+    return None
+
+
 class EgressLine:
     """What is known of one subrequest, until it is over."""
 
@@ -65,6 +80,7 @@ class EgressLine:
         self.decision = ALLOW
         self._detail: str | None = None
         self._policy: str | None = None
+        self._refusal: Refusal | None = None
 
     def judged(self, decision: Decision) -> None:
         """Note what the egress policies say."""
@@ -77,6 +93,10 @@ class EgressLine:
         if self.decision == ALLOW:
             self.decision = ANSWER
 
+    def refused(self, refusal: Refusal) -> None:
+        """Note that what the Outbound Worker asked for was refused, for which it threw."""
+        self._refusal = refusal
+
     def response(self, response: Response) -> Response:
         """The response, whose end writes the line."""
         response.watch(lambda watched: self._write(response.status, watched))
@@ -85,11 +105,12 @@ class EgressLine:
     def failed(self, error: BaseException) -> None:
         """Write the line of a subrequest that got no response."""
         if isinstance(error, SluiceError):
-            reason = error.reason.name
-            if error.reason in _DENIALS:
-                self.decision = DENY
-            if error.reason is Reason.LOAD_SHED:
+            refusal = self._refusal or refusal_of(error)
+            if refusal:
+                self.decision, self._detail = DENY, refusal.message
+            elif error.reason is Reason.LOAD_SHED:
                 self._detail = error.message
+            reason = (refusal or error).reason.name
         else:
             reason = "CANCELLED"
         self._write(None, None, reason)

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from services.outbound import policy
-from services.outbound.egress_log import FETCH, SUBREQUEST, EgressLine, without_query
+from services.outbound.egress_log import (
+    FETCH,
+    SUBREQUEST,
+    EgressLine,
+    Refusal,
+    refusal_of,
+    without_query,
+)
 from services.outbound.origin.client import GuardedClient
 from services.outbound.policy import Result
 from sluice.http1.server import Exchange
@@ -27,6 +35,14 @@ from sluice.wire.messages import Request, Response
 MAX_HOPS = 16
 
 _PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(slots=True)
+class Answering:
+    """What an Outbound Worker runs for, and what it was last refused."""
+
+    subrequest: outbound_pb2.Subrequest
+    refusal: Refusal | None = None
 
 
 class Subrequests:
@@ -77,15 +93,16 @@ class Subrequests:
         )
         limits = self._limits.with_chosen(bundle.limits)
         customer = Customer.of(subrequest.worker)
+        answering = Answering(subrequest)
         invocation = Invocation(
-            worker, subrequest, run, limits, hops=subrequest.hops, customer=customer
+            worker, answering, run, limits, hops=subrequest.hops, customer=customer
         )
-        said = {}
-        if subrequest.outbound.params.fields:
-            bound = {*bundle.vars.fields, *bundle.secrets}
-            env = params.as_env(params.from_struct(subrequest.outbound.params), bound)
-            said[control.ENV] = control.encode(env)
-        response = await self.runner.invoke(invocation, request, said)
+        try:
+            response = await self.runner.invoke(invocation, request, _said(subrequest, bundle))
+        except SluiceError as error:
+            if answering.refusal and error.reason is Reason.WORKER_EXCEPTION:
+                line.refused(answering.refusal)
+            raise
         if invocation.subrequests == 0:
             line.answered()
         return response
@@ -105,17 +122,16 @@ class Subrequests:
         return worker_pb2.Worker(name=outbound.service, digest=digest)
 
     async def _fetch_of_outbound_worker(
-        self, invocation: Invocation[outbound_pb2.Subrequest], received: Exchange
+        self, invocation: Invocation[Answering], received: Exchange
     ) -> Response:
         """Send what an Outbound Worker fetches. It goes to the internet, not to itself."""
-        request = received.request
-        line = EgressLine(FETCH, invocation.detail, request, invocation.span.trace_id)
+        request, subrequest = received.request, invocation.detail.subrequest
+        line = EgressLine(FETCH, subrequest, request, invocation.span.trace_id)
         try:
-            response = await self._send(
-                request, invocation.detail, invocation.hops, invocation.span
-            )
+            response = await self._send(request, subrequest, invocation.hops, invocation.span)
         except BaseException as error:
             line.failed(error)
+            invocation.detail.refusal = refusal_of(error)
             raise
         return line.response(response)
 
@@ -138,6 +154,15 @@ class Subrequests:
                 raise
             span.set(attributes.HTTP_STATUS, response.status)
         return response
+
+
+def _said(subrequest: outbound_pb2.Subrequest, bundle: worker_pb2.Bundle) -> dict[str, str]:
+    """What the guest is told besides the request: the params, as parts of its `env`."""
+    if not subrequest.outbound.params.fields:
+        return {}
+    bound = {*bundle.vars.fields, *bundle.secrets}
+    env = params.as_env(params.from_struct(subrequest.outbound.params), bound)
+    return {control.ENV: control.encode(env)}
 
 
 def _describe(url: str, span: Span) -> None:
