@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from aiohttp.abc import AbstractResolver
 
 from services.outbound.origin.client import ClientConfig, GuardedClient
 from services.outbound.origin.destination import Guard
@@ -211,10 +212,10 @@ async def make_client() -> AsyncIterator[MakeClient]:
     """Make a client of origins with few places."""
     async with AsyncExitStack() as clients:
 
-        def make(**config: object) -> GuardedClient:
+        def make(resolver: AbstractResolver | None = None, **config: object) -> GuardedClient:
             allowed = (AddressRange.parse("127.0.0.1"),)
             settings = ClientConfig(**{**FEW_PLACES, **config})  # type: ignore[arg-type]
-            client = GuardedClient(settings, Guard(allowed))
+            client = GuardedClient(settings, Guard(allowed), resolver=resolver)
             clients.push_async_callback(client.aclose)
             return client
 
