@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-_KEPT_LINES = 500
+KEPT_LINES = 500
+"""Most lines of a Worker that are kept."""
+
+KEPT_BYTES = 128 * 1024
+"""Most memory that the text of a Worker's lines takes. A line has at most a quarter of it."""
+
 _KEPT_WORKERS = 1000
 _QUEUE = 1000
 
@@ -23,18 +29,36 @@ class Line:
     text: str
 
 
+class Kept:
+    """The last lines of one Worker."""
+
+    def __init__(self) -> None:
+        self._lines: deque[Line] = deque()
+        self._bytes = 0
+
+    def add(self, line: Line) -> None:
+        """Keep one more, in the place of those that there is no room for."""
+        self._lines.append(line)
+        self._bytes += sys.getsizeof(line.text)
+        while len(self._lines) > KEPT_LINES or self._bytes > KEPT_BYTES:
+            self._bytes -= sys.getsizeof(self._lines.popleft().text)
+
+    def lines(self) -> tuple[Line, ...]:
+        """All, the oldest first."""
+        return tuple(self._lines)
+
+
 class Output:
     """The last lines of each Worker, by `(namespace, name)`."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[str, str], deque[Line]] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str], Kept] = OrderedDict()
         self._followers: dict[tuple[str, str], set[asyncio.Queue[Line]]] = {}
 
     def add(self, worker: tuple[str, str], digest: str, text: str) -> None:
         """Keep a line, and pass it on. A follower that does not keep up misses lines."""
         line = Line(time.time(), digest, text)
-        lines = self._kept.setdefault(worker, deque(maxlen=_KEPT_LINES))
-        lines.append(line)
+        self._kept.setdefault(worker, Kept()).add(line)
         self._kept.move_to_end(worker)
         if len(self._kept) > _KEPT_WORKERS:
             self._kept.popitem(last=False)
@@ -48,7 +72,8 @@ class Output:
         followers = self._followers.setdefault(worker, set())
         followers.add(queue)
         try:
-            for line in tuple(self._kept.get(worker, ())):
+            kept = self._kept.get(worker)
+            for line in kept.lines() if kept else ():
                 yield line
             while forever:
                 yield await queue.get()
