@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from sluice.isolate.sandbox.machine import survey
 from sluice.isolate.sandbox.posture import Posture, choose
 from sluice.isolate.workerd import find_workerd
 from sluice.mesh.env import SettingError
+from tests.e2e.mesh import SERVICES, ServiceProcess
 
 POSTURES = ("bubblewrap", "bubblewrap and uids", "landlock", "landlock and uids")
 ATTEMPTS = sorted(escapes.attempts({"service": "1", "neighbour": "/neighbour", "abstract": ""}))
@@ -111,3 +113,40 @@ async def test_the_probe_notices() -> None:
         "take 8 GiB of memory",
         "call memfd_create",
     } <= set(succeeded)
+
+
+LEAKY = """#!/bin/sh
+exec {bwrap} --ro-bind /etc /etc "$@"
+"""
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_a_service_with_a_hole_does_not_serve(service: str) -> None:
+    """Where anything gets out of its sandbox a service ends at its start, and says what did."""
+    bwrap = shutil.which("bwrap")
+    machine = survey(find_workerd({}), Path(tempfile.gettempdir()))
+    if bwrap is None or machine.bubblewrap:
+        pytest.skip(machine.bubblewrap)
+    folder = Path(tempfile.mkdtemp(prefix="sl-"))
+    folder.chmod(0o755)
+    (folder / "bwrap").write_text(LEAKY.format(bwrap=bwrap))
+    (folder / "bwrap").chmod(0o755)
+    variables = {
+        "PATH": f"{folder}:{os.environ['PATH']}",
+        "SLUICE_SANDBOX": "bubblewrap",
+        "SLUICE_RUN_DIR": str(folder),
+        "SLUICE_DATABASE_URL": f"sqlite+aiosqlite:///{folder}/registry.db",
+        "SLUICE_HTTP_LISTEN": "127.0.0.1:0",
+        "SLUICE_GRPC_LISTEN": "127.0.0.1:0",
+    }
+    process = ServiceProcess(service, variables)
+    try:
+        await process.start()
+        assert await process.wait() == 2
+    finally:
+        shutil.rmtree(folder)
+    (said,) = (line["raw"] for line in process.lines if "raw" in line)
+    assert said.startswith(f"{service}: SLUICE_SANDBOX: bubblewrap and seccomp")
+    assert "does not stop: " in said
+    assert "read /etc/passwd" in said
+    assert not process.listening.is_set()
