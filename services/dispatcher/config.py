@@ -12,12 +12,21 @@ from sluice.mesh.env import Address, Environment, SettingError
 from sluice.mesh.roles import Role
 from sluice.mesh.settings import MeshConfig
 
+_LEAST_GRACE = 0.1
+"""Seconds. Four times in it all connections are looked at."""
+
 
 @dataclass(frozen=True, slots=True)
 class Config:
     """What the service is told at its start. Documented in `docs/configuration.md`."""
 
     http_listen: Address
+    client_rate: int
+    """Bytes a second that a client must send or take, while it is waited for. 0: any will do."""
+
+    client_grace: float
+    """Seconds until that counts."""
+
     mesh: MeshConfig
     userworker: Address
     outbound: Address
@@ -33,6 +42,8 @@ def read(variables: Mapping[str, str]) -> Config:
     env = Environment(variables)
     config = Config(
         http_listen=env.address("HTTP_LISTEN", "127.0.0.1:8787"),
+        client_rate=env.size("CLIENT_RATE", "240B"),
+        client_grace=_client_grace(env),
         mesh=mesh_settings.read(env, Role.DISPATCHER, "127.0.0.1:50051"),
         userworker=env.address("USERWORKER", "127.0.0.1:50052"),
         outbound=env.address("OUTBOUND", "127.0.0.1:50053"),
@@ -48,3 +59,10 @@ def read(variables: Mapping[str, str]) -> Config:
             f"at {config.mesh.listen}"
         )
     return replace(config, warnings=tuple(env.unknown()))
+
+
+def _client_grace(env: Environment) -> float:
+    grace = env.duration("CLIENT_GRACE", "5s")
+    if grace < _LEAST_GRACE:
+        raise SettingError(f"SLUICE_CLIENT_GRACE: must be at least {_LEAST_GRACE * 1000:g}ms")
+    return grace

@@ -69,7 +69,11 @@ class DispatcherService:
         )
         address = await server.start()
         running.push_async_callback(server.stop, config.mesh.drain_grace)
-        limits = Limits(max_message=config.runner.max_message)
+        limits = Limits(
+            max_message=config.runner.max_message,
+            min_rate=config.client_rate,
+            rate_grace=config.client_grace,
+        )
         ingress = Ingress(dispatch, config.http_listen, limits)
         _log.info("HTTP on %s", await ingress.start())
         running.push_async_callback(ingress.stop, config.mesh.drain_grace)

@@ -34,11 +34,22 @@ class Source(Protocol):
 class Incoming:
     """A `Body` that a connection feeds. It holds at most `HIGH_WATER` and one read."""
 
-    __slots__ = ("_error", "_held", "_pieces", "_size", "_source", "_waiter", "complete")
+    __slots__ = (
+        "_error",
+        "_held",
+        "_pieces",
+        "_size",
+        "_source",
+        "_waiter",
+        "complete",
+        "received",
+    )
 
     def __init__(self, source: Source) -> None:
         self.complete = False
         """Whether the end has arrived. Bytes may still be at hand."""
+        self.received = 0
+        """Bytes that have come so far."""
         self._source = source
         self._pieces: list[bytes] = []
         self._size = 0
@@ -61,6 +72,7 @@ class Incoming:
         else:
             pieces.append(data)
         self._size += len(data)
+        self.received += len(data)
         if self._size > HIGH_WATER and not self._held:
             self._held = True
             self._source.hold()

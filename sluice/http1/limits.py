@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from sluice.wire.websocket import MAX_MESSAGE
 
+_SWEEP = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -21,7 +23,17 @@ class Limits:
     """Between requests, and before the first."""
     stall_timeout: float = 300.0
     """Without a byte moving, while a handler waits for the peer to send or to read."""
+    min_rate: int = 0
+    """Least bytes a second that a peer must send or take meanwhile. 0: any will do."""
+    rate_grace: float = 5.0
+    """To wait for a peer before `min_rate` counts."""
     max_message: int = MAX_MESSAGE
     """Most bytes of one WebSocket message."""
     max_connections: int = 10_000
     """One more takes the place of the oldest that has no request, or is closed at once."""
+
+    @property
+    def sweep(self) -> float:
+        """Seconds between two looks at whom we wait for. No deadline is missed by much more."""
+        times = (self.head_timeout, self.idle_timeout, self.stall_timeout, self.rate_grace)
+        return min(_SWEEP, *(time / 4 for time in times))

@@ -21,7 +21,6 @@ log = logging.getLogger("sluice.http1")
 BACKLOG = 1024
 """Connections that the kernel keeps for us until we accept them."""
 
-_SWEEP = 1.0
 _CANCELLED = 2.0
 
 
@@ -47,8 +46,7 @@ class Server:
         self._listeners: list[asyncio.Server] = []
         self._paths: list[Path] = []
         self._sweep: asyncio.TimerHandle | None = None
-        times = (limits.head_timeout, limits.idle_timeout, limits.stall_timeout)
-        self._interval = min(_SWEEP, *(time / 4 for time in times))
+        self._interval = limits.sweep
 
     @property
     def in_flight(self) -> int:

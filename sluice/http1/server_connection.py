@@ -12,6 +12,7 @@ from sluice.http1.exchange import Peer
 from sluice.http1.heads import CONTINUE
 from sluice.http1.incoming import Incoming
 from sluice.http1.malformed import MalformedError
+from sluice.http1.pace import Pace
 from sluice.http1.request_reader import Arrived, RequestReader
 from sluice.http1.serving import Serving
 from sluice.http1.websocket import FrameSocket
@@ -37,6 +38,8 @@ class ServerConnection(Connection):
         self._reader: RequestReader
         self._task: asyncio.Task[None] | None = None
         self._now: Arrived | None = None
+        self._sends: Pace | None = None
+        self._takes: Pace | None = None
         self._socket: FrameSocket | None = None
         self._malformed: MalformedError | None = None
         self._started = False
@@ -124,15 +127,20 @@ class ServerConnection(Connection):
             if self._moved or not waiting:
                 self._moved = False
                 self._deadline = now + self._serving.limits.stall_timeout
+            if waiting and self._too_slow(self._now):
+                return True
         return now > self._deadline
 
     def expire(self) -> None:
-        """Give up on a peer that is overdue, with 408 where it owes us the rest of a head."""
+        """Give up on a peer that is overdue: by 408 where it owes a head or body that is slow."""
         if self._task is None and not self._closing and self._reader.amid:
             self._malformed = MalformedError(408, "the head did not arrive in time")
             self._next()
         elif self._task is None and not self._closing:
             self.close()
+        elif self._sends is not None and self._sends.is_spent and not self._started:
+            why = "the client sends its request's body too slowly"
+            self._fail_body(why, Reason.REQUEST_TIMEOUT)
         else:
             self.abort()
 
@@ -158,9 +166,23 @@ class ServerConnection(Connection):
         except MalformedError as malformed:
             self._refuse_later(malformed)
 
-    def _fail_body(self, why: str) -> None:
+    def _too_slow(self, arrived: Arrived) -> bool:
+        """Whether the peer, for whom we wait, sends or takes less than it must."""
+        limits = self._serving.limits
+        if not limits.min_rate:
+            return False
+        slow = False
+        if arrived.body is not None and arrived.body.waiting:
+            self._sends = self._sends or Pace(limits)
+            slow = self._sends.wait(arrived.body.received)
+        if self.out.waiting:
+            self._takes = self._takes or Pace(limits)
+            slow = self._takes.wait(self.out.taken) or slow
+        return slow
+
+    def _fail_body(self, why: str, reason: Reason = Reason.BODY_CUT_SHORT) -> None:
         if self._reader.body is not None:
-            self._reader.body.fail(SluiceError(Reason.BODY_CUT_SHORT, why))
+            self._reader.body.fail(SluiceError(reason, why))
 
     def _gone(self) -> None:
         if self._left:
@@ -279,7 +301,7 @@ class ServerConnection(Connection):
         """Go on to the next request, unless this was the last of the connection."""
         if self._task is not None:
             self._serving.tasks.discard(self._task)
-        self._task = self._now = None
+        self._task = self._now = self._sends = self._takes = None
         if self._left or self._closing:
             return
         if arrived.key is not None and (behind := self._reader.take_behind()):

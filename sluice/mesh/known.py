@@ -11,6 +11,8 @@ ELSEWHERE = frozenset(
     for name in (
         # the dispatcher
         "API_TOKEN",
+        "CLIENT_GRACE",
+        "CLIENT_RATE",
         "DATABASE_URL",
         "DISPATCH_WORKER",
         "HTTP_LISTEN",

@@ -60,6 +60,7 @@ class Reason(Enum):
     INTERNAL = auto()
     PEER_NOT_ALLOWED = auto()
     EXCEEDED_CONNECTIONS = auto()
+    REQUEST_TIMEOUT = auto()
 
     @property
     def code(self) -> GrpcCode:
@@ -116,6 +117,7 @@ _TABLE = {
     Reason.DNS_ERROR: _Row(GrpcCode.UNAVAILABLE, 502),
     Reason.CONNECTION_REFUSED: _Row(GrpcCode.UNAVAILABLE, 502, _NETWORK),
     Reason.TLS_ERROR: _Row(GrpcCode.UNAVAILABLE, 502),
+    Reason.REQUEST_TIMEOUT: _Row(GrpcCode.DEADLINE_EXCEEDED, 408, _NETWORK),
     Reason.RESPONSE_TIMEOUT: _Row(GrpcCode.DEADLINE_EXCEEDED, 504),
     Reason.INVALID_RESPONSE: _Row(GrpcCode.UNAVAILABLE, 502),
     Reason.LOOP_DETECTED: _Row(GrpcCode.FAILED_PRECONDITION, 508),
