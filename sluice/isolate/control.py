@@ -25,11 +25,14 @@ GET = "x-sluice-get"
 ERROR = "x-sluice-error"
 """Both ways, in place of a response: JSON of what was thrown."""
 
-# What V8 throws where there is no memory for a buffer, or for one of WebAssembly's.
+# What V8 and workerd throw where there is no memory for a buffer, for one of WebAssembly's, or for
+# a clone.
 _NO_MEMORY = re.compile(
     r"Array buffer allocation failed|could not allocate memory"
     r"|Unable to grow instance memory|Cannot allocate Wasm memory"
+    r"|Failed to allocate memory|[Oo]ut of memory"
 )
+_OF_MEMORY = ("RangeError", "DataCloneError")
 
 
 def encode(value: Mapping[str, Any]) -> str:
@@ -53,6 +56,6 @@ def raise_thrown(header: str) -> None:
         kind, name, message = "exception", "Error", "The Worker's answer could not be read."
     if kind == "load":
         raise SluiceError(Reason.WORKER_LOAD_FAILED, message)
-    if kind == "memory" or (name == "RangeError" and _NO_MEMORY.search(message)):
+    if kind == "memory" or (name in _OF_MEMORY and _NO_MEMORY.search(message)):
         raise SluiceError(Reason.EXCEEDED_MEMORY, "the Worker ran out of memory")
     raise SluiceError(Reason.WORKER_EXCEPTION, f"{name}: {message}", name=name, message=message)

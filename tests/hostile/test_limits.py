@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import zlib
 
 import pytest
 
@@ -14,13 +15,14 @@ from sluice.http1.server import Exchange
 from sluice.isolate.capacity import Capacity
 from sluice.isolate.invocation import Invocation, Limits
 from sluice.isolate.isolate import Isolate
+from sluice.pb import worker_pb2
 from sluice.wire.body import Whole
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Response
 from tests.bodies import Endless
 from tests.e2e.mesh import Mesh
 from tests.hostile.dispatchers import limiting_dispatcher
-from tests.isolate.workers import MakeWorkers, Workers
+from tests.isolate.workers import MakeWorkers, Workers, bundle_of
 
 OK = "export default { fetch() { return new Response('ok') } }"
 
@@ -216,7 +218,20 @@ BOMBS = {
     "a loop": ("for (;;);", Reason.EXCEEDED_CPU),
     "a pattern": ("/^(a+)+$/.test('a'.repeat(60) + 'b')", Reason.EXCEEDED_CPU),
     "microtasks": ("for (;;) await null", Reason.EXCEEDED_CPU),
-    "wasm that loops": ("Atomics.add(new Int32Array(4), 0, 1); for (let n = 0n; ; n++);", Reason.EXCEEDED_CPU),
+    "big numbers": ("for (let n = 2n; ; ) n *= n", Reason.EXCEEDED_CPU),
+    "a sort": ("for (;;) Array.from({ length: 1e6 }, Math.random).sort()", Reason.EXCEEDED_CPU),
+    "clones": ("for (;;) kept.push(structuredClone(new Uint8Array(1 << 24)))", Reason.EXCEEDED_MEMORY),
+    "a body without end": ("kept.push(await new Response(new ReadableStream({ pull(c) { c.enqueue(new Uint8Array(1 << 20)) } })).arrayBuffer())", Reason.EXCEEDED_MEMORY),
+    "blobs": ("for (;;) kept.push(new Blob([new Uint8Array(1 << 24)]))", Reason.EXCEEDED_MEMORY),
+    "encoded text": ("for (;;) kept.push(new TextEncoder().encode('x'.repeat(1 << 24)))", Reason.EXCEEDED_MEMORY),
+    "buffers that grow": ("for (;;) { const b = new ArrayBuffer(0, { maxByteLength: 1 << 26 }); kept.push(b); b.resize(1 << 26); new Uint8Array(b).fill(1) }", Reason.EXCEEDED_MEMORY),
+    "shared buffers": ("for (;;) kept.push(new Uint8Array(new SharedArrayBuffer(1 << 24)).fill(1))", Reason.EXCEEDED_MEMORY),
+    "responses": ("for (;;) kept.push(new Response(new Uint8Array(1 << 24)))", Reason.EXCEEDED_MEMORY),
+    "slices": ("const b = new Uint8Array(1 << 24); for (;;) kept.push(b.slice())", Reason.EXCEEDED_MEMORY),
+    "headers": ("for (;;) { const h = new Headers(); for (let i = 0; i < 1000; i++) h.set('x-' + i, 'x'.repeat(1000)); kept.push(h) }", Reason.EXCEEDED_MEMORY),
+    "timers": ("for (;;) { const big = new Uint8Array(1 << 20); setTimeout(() => big, 1e6) }", Reason.EXCEEDED_MEMORY),
+    "pairs of sockets": ("for (;;) { const [a, b] = Object.values(new WebSocketPair()); a.accept(); kept.push(a, b); a.send('x'.repeat(1e6)) }", Reason.EXCEEDED_MEMORY),
+    "tables of wasm": ("for (;;) kept.push(new WebAssembly.Table({ initial: 1e6, element: 'anyfunc' }))", Reason.EXCEEDED_MEMORY),
 }  # fmt: skip
 
 
@@ -233,6 +248,39 @@ async def test_bomb(workers: Workers, bomb: str) -> None:
     word = "memory" if reason is Reason.EXCEEDED_MEMORY else "CPU time"
     assert raised.value.as_thrown() == ("Error", f"Worker exceeded {word} limit.")
     assert await workers.fetch(source, name="bomb") == (200, "0")
+
+
+# (module (func (export "f") (loop (br 0))))
+LOOP = bytes.fromhex("0061736d01000000 010401600000 03020100 07050101660000 0a0901070003400c000b0b")
+
+
+async def test_loop_in_wasm(workers: Workers) -> None:
+    """A loop that never comes back to JavaScript ends like one that does."""
+    bundle = bundle_of("""import loop from './loop.wasm';
+        export default { fetch(r) {
+          if (r.url.endsWith('bomb')) new WebAssembly.Instance(loop).exports.f();
+          return new Response('ok') } }""")
+    bundle.modules.add(name="loop.wasm", kind=worker_pb2.Module.KIND_WASM, content=LOOP)
+    with pytest.raises(SluiceError) as raised:
+        await workers.fetch(bundle, "http://acme.test/bomb", name="wasm", limits=Limits(cpu=0.3))
+    assert raised.value.reason is Reason.EXCEEDED_CPU
+    assert await workers.fetch(bundle, name="wasm") == (200, "ok")
+
+
+async def test_bomb_of_gzip(workers: Workers) -> None:
+    """Half a gigabyte in a few compressed bytes of its own ends the Worker that unpacks it."""
+    packer = zlib.compressobj(1, zlib.DEFLATED, 31)
+    packed = b"".join(packer.compress(bytes(1 << 20)) for _ in range(512)) + packer.flush()
+    bundle = bundle_of("""import bomb from './bomb.gz';
+        const unpack = () => new Response(new Response(bomb).body.pipeThrough(new DecompressionStream('gzip')));
+        export default { async fetch(r) {
+          if (r.url.endsWith('bomb')) return new Response((await unpack().arrayBuffer()).byteLength);
+          return new Response('ok') } }""")
+    bundle.modules.add(name="bomb.gz", kind=worker_pb2.Module.KIND_DATA, content=packed)
+    with pytest.raises(SluiceError) as raised:
+        await workers.fetch(bundle, "http://acme.test/bomb", name="gzip")
+    assert raised.value.reason is Reason.EXCEEDED_MEMORY
+    assert await workers.fetch(bundle, name="gzip") == (200, "ok")
 
 
 # What the dispatch Worker sees
