@@ -163,8 +163,10 @@ async def test_log_line_is_no_log_line(workers: Workers, capfd: pytest.CaptureFi
         "for (let i = 0; i < 500; i++) await fetch('https://a.test/').then((r) => r.text(), () => {})",
         "const { get } = await import('node:http'); await Promise.all(Array.from({ length: 500 }, () => new Promise((ok) => get('http://a.test/', (r) => r.resume().on('end', ok)).on('error', ok))))",
         "for (let i = 0; i < 500; i++) navigator.sendBeacon('https://a.test/', 'x'); await fetch('https://a.test/').catch(() => {})",
+        "await Promise.all(Array.from({ length: 500 }, () => new Promise((ok) => { new WebSocket('wss://a.test/').onclose = ok })))",
+        "await Promise.all(Array.from({ length: 500 }, () => new Promise((ok) => { new EventSource('https://a.test/').onerror = ok })))",
     ],
-    ids=["at once", "in a row", "by node:http", "by beacons"],
+    ids=["at once", "in a row", "by node:http", "by beacons", "by WebSockets", "by EventSources"],
 )
 async def test_subrequest_flood(workers: Workers, source: str) -> None:
     """However a Worker asks, no more subrequests leave than its limit says."""

@@ -6,8 +6,11 @@ import json
 
 import pytest
 
+from sluice.http1.server import Exchange
+from sluice.isolate.invocation import Invocation
 from sluice.pb import worker_pb2
 from sluice.wire.errors import Reason, SluiceError
+from sluice.wire.messages import Response
 from tests.isolate.workers import Workers, bundle_of
 
 NOT_PERMITTED = "This worker is not permitted to access the internet"
@@ -40,6 +43,8 @@ REFUSED = [
     ("node:dgram", "import('node:dgram')", NO_MODULE),
     ("node:child_process", "import('node:child_process')", NO_MODULE),
     ("node:worker_threads", "import('node:worker_threads')", NO_MODULE),
+    ("node:cluster", "(async () => (await import('node:cluster')).default.fork())()", "Error: "),
+    ("node:repl", "import('node:repl')", NO_MODULE),
     ("node:inspector", "import('node:inspector')", NO_MODULE),
     ("node:sqlite", "import('node:sqlite')", NO_MODULE),
     ("node:v8", "import('node:v8')", NO_MODULE),
@@ -69,6 +74,9 @@ REFUSED = [
     ("a cache of its own", "(async () => (await caches.open('x')).match('http://out.test/'))()", "Error: No Cache was configured"),
     ("a file: URL", "fetch('file:///etc/passwd')", "TypeError: Fetch API cannot load"),
     ("a blob: URL", "fetch('blob:https://out.test/x')", "TypeError: Fetch API cannot load"),
+    ("an ftp: URL", "fetch('ftp://out.test/')", "TypeError: Fetch API cannot load"),
+    ("a relative URL", "fetch('/etc/passwd')", "TypeError: Invalid URL"),
+    ("a data: URL", "text(fetch('data:text/plain,inside'))", "inside"),
     ("a unix: URL", "fetch('unix:egress.sock')", "TypeError: Fetch API cannot load"),
     ("a tunnel", "fetch('https://out.test/', { method: 'CONNECT' })", "TypeError: Invalid HTTP method string: CONNECT"),
     ("a loopback", "cloudflare.exports.Entry.fetch('https://own.test/the native fetch')", "[object Response]"),
@@ -90,6 +98,11 @@ ATTRIBUTED = [
     ("node:http", "(async () => told((await import('node:http')).get('http://out.test/'), 'response', 'error'))()", ["http://out.test/"]),
     ("node:https", "(async () => told((await import('node:https')).get('https://out.test/'), 'response', 'error'))()", ["https://out.test/"]),
     ("node:dns", "(async () => (await import('node:dns')).promises.resolve4('out.test').catch(() => 'none'))()", ["https://cloudflare-dns.com/dns-query?name=out.test&type=A"]),
+    ("new WebSocket", "new Promise((ok) => { new WebSocket('wss://out.test/').onerror = ok })", ["https://out.test/"]),
+    ("an upgrade", "fetch('https://out.test/', { headers: { upgrade: 'websocket' } })", ["https://out.test/"]),
+    ("new EventSource", "new Promise((ok) => { new EventSource('https://out.test/').onerror = ok })", ["https://out.test/"]),
+    ("a beacon", "navigator.sendBeacon('https://out.test/', 'x')", ["https://out.test/"]),
+    ("waitUntil", "(ctx.waitUntil(scheduler.wait(10).then(() => fetch('https://out.test/'))), 'later')", ["https://out.test/"]),
     ("another origin's Request", "text(fetch(new Request('https://own.test/', { headers: { host: 'x' } }), { cf: { resolveOverride: 'out.test' } }))", ["https://own.test/"]),
     ("userinfo", "text(fetch('https://out.test:443@in.test/'))", ["https://in.test/"]),
     ("a number for a host", "text(fetch('http://2130706433/'))", ["http://127.0.0.1/"]),
@@ -135,6 +148,7 @@ async def test_subrequest_like_any(
 ) -> None:
     """It works, and is a subrequest of the request that made it."""
     await attack(workers, attacker, name)
+    await workers.until(len(urls))  # some go on after the response
     asked = [(detail, request.url) for detail, request in workers.subrequests]
     assert asked == [("own", url) for url in urls]
 
@@ -169,3 +183,50 @@ async def test_module_in_place_of_ours(workers: Workers, name: str) -> None:
     _, text = await workers.fetch(bundle)
     assert text.startswith(NOT_PERMITTED)
     assert workers.subrequests == []
+
+
+async def test_hops_of_a_redirect(workers: Workers) -> None:
+    """Each is a subrequest of the request that made the first."""
+
+    async def answer(_: Invocation[str], exchange: Exchange) -> Response:
+        is_first = exchange.request.url.endswith("/first")
+        return Response(302, [("location", b"https://next.test/")]) if is_first else Response(200)
+
+    workers.answer = answer
+    source = "export default { fetch: () => fetch('https://out.test/first') }"
+    assert await workers.fetch(source, detail="own") == (200, "")
+    asked = [(detail, request.url) for detail, request in workers.subrequests]
+    assert asked == [("own", "https://out.test/first"), ("own", "https://next.test/")]
+
+
+async def test_no_way_out_while_loading(workers: Workers) -> None:
+    """Top-level code belongs to no request, and has no way out."""
+    source = "await fetch('https://out.test/'); export default { fetch: () => new Response() }"
+    with pytest.raises(SluiceError) as raised:
+        await workers.fetch(source)
+    assert raised.value.reason is Reason.WORKER_LOAD_FAILED
+    assert workers.subrequests == []
+
+
+HEADERS = {
+    "257 headers": ("Array.from({ length: 257 }, (_, n) => ['x-' + n, ''])", "TypeError: A request may have at most 256 headers."),
+    "30,000 headers": ("Array.from({ length: 30000 }, (_, n) => ['x-' + n, ''])", "TypeError: A request may have at most 256 headers."),
+    "a header of 200 kB": ("[['x-a', 'a'.repeat(200000)]]", "431"),
+    "a header of 20 MB": ("[['x-a', 'a'.repeat(2e7)]]", "431"),
+    "a name of 300 bytes": ("[['x'.repeat(300), '']]", "431"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("flood", HEADERS)
+async def test_flood_of_headers(workers: Workers, flood: str) -> None:
+    """A subrequest with too many or too long headers goes nowhere, and its process serves on."""
+    headers, says = HEADERS[flood]
+    source = f"""let served = 0;
+        export default {{ async fetch(request) {{
+          if (!request.url.endsWith('flood')) return new Response(String(served));
+          served++;
+          try {{ return new Response(String((await fetch('https://out.test/', {{ headers: {headers} }})).status)) }}
+          catch (error) {{ return new Response(`${{error.name}}: ${{error.message}}`) }} }} }}"""
+    assert await workers.fetch(source, "http://acme.test/flood") == (200, says)
+    assert workers.subrequests == []
+    assert await workers.fetch(source) == (200, "1")
