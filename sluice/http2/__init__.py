@@ -6,6 +6,6 @@
 - `window`, `outbox`, `silence`, `limits`  what may wait, how much of it, and for how long
 - `failure`    what can be wrong
 
-No priorities, no server push, and no dynamic table of header fields: both ends are told to
-keep none, so a block of fields means the same whatever came before it.
+No priorities, no server push, and no dynamic table for the header fields that are sent: a block
+means the same whatever came before it. The far side may keep a table for its own.
 """

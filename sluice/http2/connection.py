@@ -313,8 +313,7 @@ class Connection(asyncio.Protocol):
         if number or (flags & frames.ACK and payload):
             raise ConnectionFailure(Code.FRAME_SIZE_ERROR, "SETTINGS of no form")
         if flags & frames.ACK:
-            self._decoder.forbid_table()
-            return
+            return  # Nothing here waits for it.
         before, self.peer = self.peer, self.peer.updated(payload)
         if self.streams and (more := self.peer.window - before.window):
             self._widen_all(more)

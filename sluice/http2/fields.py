@@ -31,16 +31,13 @@ class Decoder:
     """Reads the blocks of one connection, each decoded to at most `most` bytes of fields.
 
     Blocks of literals alone, which `encode` makes, are read here, in microseconds; any other by
-    the hpack library, in ten times as many.
+    the hpack library, in ten times as many. That keeps the far side's dynamic table, of at most
+    4,096 bytes, which literals alone do not change.
     """
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._decoder = hpack.Decoder(max_header_list_size=most)
-
-    def forbid_table(self) -> None:
-        """The far side knows from now on that there is no dynamic table."""
-        self._decoder.max_allowed_table_size = 0
 
     def decode(self, block: bytes) -> Fields:
         """The fields of a block. Raises `ConnectionFailure`."""

@@ -75,6 +75,27 @@ async def test_no_table() -> None:
         assert decoder.header_table_size == 0
 
 
+STATIC = b"\x83\x04\4/a/b"  # a method by its index, and a path by that of its name
+
+
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        pytest.param([STATIC, STATIC], id="no table, and nothing said of it"),  # .NET
+        pytest.param([STATIC, b"\x20" + STATIC], id="no table"),  # Go, nghttp2
+        pytest.param([b"\x83\x44\4/a/b", b"\x83\xbe"], id="a table all the same"),  # OkHttp
+    ],
+)
+async def test_a_table_of_the_far_side(blocks: list[bytes]) -> None:
+    """A client is read that gives its table up, that keeps it, and that has none and says nothing."""
+    async with server() as (near, wire):
+        wire.send(frame(frames.SETTINGS, frames.ACK, 0))
+        for number, block in zip((1, 3), blocks, strict=True):
+            wire.head(number, block=block)
+        await wire.synced()
+        assert [tuple(near.streams[number].headers[0]) for number in (1, 3)] == [FIELDS, FIELDS]
+
+
 @pytest.mark.parametrize("padding", [0, 1, 255])
 async def test_padding_is_of_the_window(padding: int) -> None:
     """Padding of DATA is nobody's content, and is given back at once (section 6.9.1)."""

@@ -34,12 +34,11 @@ def test_read_by_another(fields: Fields) -> None:
 def test_written_by_another(
     before: list[tuple[Fields, bool]], after: Fields, huffman: bool
 ) -> None:
-    """We read the hpack library: static and dynamic indices, Huffman, and no table any more."""
+    """We read the hpack library: static and dynamic indices, Huffman, and a table given up."""
     encoder, decoder = hpack.Encoder(), Decoder(MOST)
     for fields, coded in before:
         for _ in range(2):  # the second time by indices
             assert list(decoder.decode(encoder.encode(fields, huffman=coded))) == fields
-    decoder.forbid_table()
     encoder.header_table_size = 0
     assert list(decoder.decode(encoder.encode(after, huffman=huffman))) == after
 
@@ -95,15 +94,6 @@ def test_wrong(block: bytes) -> None:
     """What is no block fails the connection, because what follows cannot be read either."""
     with pytest.raises(ConnectionFailure) as raised:
         Decoder(MOST).decode(block)
-    assert raised.value.code is Code.COMPRESSION_ERROR
-
-
-def test_table_kept() -> None:
-    """Who keeps a table though it knows that there is none is refused (section 4.2)."""
-    encoder, decoder = hpack.Encoder(), Decoder(MOST)
-    decoder.forbid_table()
-    with pytest.raises(ConnectionFailure) as raised:
-        decoder.decode(encoder.encode([(b":path", b"/")]))
     assert raised.value.code is Code.COMPRESSION_ERROR
 
 

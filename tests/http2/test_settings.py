@@ -14,12 +14,12 @@ from sluice.http2.settings import DEFAULT_WINDOW, PeerSettings, own
 
 @pytest.mark.parametrize("client", [True, False])
 def test_own(client: bool) -> None:
-    """We say our limits, no table, no push of a server, and the window of the connection."""
+    """We say our limits, no push of a server, and the window of the connection."""
     limits = Limits()
     data = own(limits, client=client)
     size = int.from_bytes(data[:3], "big")
     settings = frames.read_settings(data[9 : 9 + size])
-    expected = {1: 0, 3: limits.streams, 4: limits.stream_window, 5: limits.frame, 6: limits.fields}
+    expected = {3: limits.streams, 4: limits.stream_window, 5: limits.frame, 6: limits.fields}
     assert settings == expected | ({2: 0} if client else {})
     update = data[9 + size :]
     assert frames.HEAD.unpack_from(update)[2:] == (frames.WINDOW_UPDATE, 0, 0)
