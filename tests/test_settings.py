@@ -13,6 +13,7 @@ import pytest
 from services.dispatcher import config as dispatcher
 from services.outbound import config as outbound
 from services.userworker import config as userworker
+from sluice.mesh.env import SettingError
 from sluice.mesh.known import ELSEWHERE
 
 ROOT = Path(__file__).parents[1]
@@ -79,3 +80,21 @@ def test_a_shared_environment_is_quiet(service: str) -> None:
     shared = {**BASE, **dict.fromkeys(ELSEWHERE - asked(service), "x"), "SLUICE_LOG_LEVL": "x"}
     (warning,) = READ[service](shared).warnings
     assert warning == "SLUICE_LOG_LEVL: not a setting of Sluice (did you mean SLUICE_LOG_LEVEL?)"
+
+
+@pytest.mark.parametrize(
+    ("service", "peer"),
+    [
+        ("dispatcher", "SLUICE_USERWORKER"),
+        ("dispatcher", "SLUICE_OUTBOUND"),
+        ("userworker", "SLUICE_REGISTRY"),
+        ("userworker", "SLUICE_OUTBOUND"),
+        ("outbound", "SLUICE_REGISTRY"),
+    ],
+)
+def test_no_peer_elsewhere_in_plaintext(service: str, peer: str) -> None:
+    """Without mTLS a service calls nobody beyond loopback, unless the unsafe switch says so."""
+    variables = {**BASE, peer: "10.0.0.5:50052"}
+    with pytest.raises(SettingError, match=rf"^{peer}: 10\.0\.0\.5:50052 .* plaintext"):
+        READ[service](variables)
+    READ[service]({**variables, "SLUICE_UNSAFE_PLAINTEXT": "1"})

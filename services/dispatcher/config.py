@@ -40,13 +40,14 @@ class Config:
 def read(variables: Mapping[str, str]) -> Config:
     """Read `SLUICE_*` variables. Raises `SettingError` that names the variable."""
     env = Environment(variables)
+    mesh = mesh_settings.read(env, Role.DISPATCHER, "127.0.0.1:50051")
     config = Config(
         http_listen=env.address("HTTP_LISTEN", "127.0.0.1:8787"),
         client_rate=env.size("CLIENT_RATE", "240B"),
         client_grace=_client_grace(env),
-        mesh=mesh_settings.read(env, Role.DISPATCHER, "127.0.0.1:50051"),
-        userworker=env.address("USERWORKER", "127.0.0.1:50052"),
-        outbound=env.address("OUTBOUND", "127.0.0.1:50053"),
+        mesh=mesh,
+        userworker=mesh.peer(env, "USERWORKER", "127.0.0.1:50052"),
+        outbound=mesh.peer(env, "OUTBOUND", "127.0.0.1:50053"),
         database_url=env.text("DATABASE_URL", "sqlite+aiosqlite:///sluice.db"),
         dispatch_worker=env.text("DISPATCH_WORKER", "dispatch"),
         api_token=env.text("API_TOKEN", "") or None,

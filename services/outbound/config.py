@@ -40,10 +40,11 @@ class Config:
 def read(variables: Mapping[str, str]) -> Config:
     """Read `SLUICE_*` and `SSL_CERT_FILE`. Raises `SettingError` that names the variable."""
     env = Environment(variables)
+    mesh = mesh_settings.read(env, Role.OUTBOUND, "127.0.0.1:50053")
     runner = isolate_settings.runner_config(env, variables)
     config = Config(
-        mesh=mesh_settings.read(env, Role.OUTBOUND, "127.0.0.1:50053"),
-        registry=env.address("REGISTRY", "127.0.0.1:50051"),
+        mesh=mesh,
+        registry=mesh.peer(env, "REGISTRY", "127.0.0.1:50051"),
         userworker=env.address("USERWORKER", "127.0.0.1:50052"),
         runner=runner,
         client=_client(env, variables, runner),

@@ -27,10 +27,11 @@ class Config:
 def read(variables: Mapping[str, str]) -> Config:
     """Read `SLUICE_*` variables. Raises `SettingError` that names the variable."""
     env = Environment(variables)
+    mesh = mesh_settings.read(env, Role.USERWORKER, "127.0.0.1:50052")
     config = Config(
-        mesh=mesh_settings.read(env, Role.USERWORKER, "127.0.0.1:50052"),
-        registry=env.address("REGISTRY", "127.0.0.1:50051"),
-        outbound=env.address("OUTBOUND", "127.0.0.1:50053"),
+        mesh=mesh,
+        registry=mesh.peer(env, "REGISTRY", "127.0.0.1:50051"),
+        outbound=mesh.peer(env, "OUTBOUND", "127.0.0.1:50053"),
         runner=isolate_settings.runner_config(env, variables),
         warnings=(),
     )

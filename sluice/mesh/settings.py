@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sluice.mesh import tls
 from sluice.mesh.channel import MAX_MESSAGE
-from sluice.mesh.env import Address, Environment
+from sluice.mesh.env import PREFIX, Address, Environment, SettingError
 from sluice.mesh.roles import Role
 from sluice.mesh.server import GrpcServer
 from sluice.mesh.tls import Credentials
@@ -27,6 +27,20 @@ class MeshConfig:
     """Seconds that what is in flight has when the service is stopped."""
 
     log_level: str
+
+    def peer(self, env: Environment, name: str, default: str) -> Address:
+        """Read where a peer is, which is called as these settings say.
+
+        Raises `SettingError` where that would be in plaintext beyond this machine: what is sent
+        there could be read by others, and whoever answers would be believed.
+        """
+        address = env.address(name, default)
+        if not (self.credentials or self.allow_plaintext or address.is_loopback):
+            raise SettingError(
+                f"{PREFIX}{name}: {address} is on another machine, and would be called in "
+                "plaintext; set SLUICE_TLS_CERT, or SLUICE_UNSAFE_PLAINTEXT to 1"
+            )
+        return address
 
     def server(self, max_message: int = MAX_MESSAGE) -> GrpcServer:
         """The server of these settings. Raises `SettingError` where they would be unsafe."""
