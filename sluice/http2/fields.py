@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import TypeAlias
@@ -20,6 +21,10 @@ _LITERAL = (0x00, 0x10)  # a literal with a literal name: not indexed, and never
 _SHORT = 0x7F  # a length from here on has more bytes; one bit more says that it is Huffman coded
 _OVERHEAD = 32  # bytes that a field counts besides its own (RFC 9113 section 6.5.2)
 _OFTEN = 160  # bytes of a block that is soon seen again: those of responses, without variable parts
+
+
+# At its DEBUG it writes every field that it decodes, and so tokens.
+logging.getLogger("hpack").setLevel(logging.WARNING)
 
 
 def encode(fields: Iterable[tuple[bytes, bytes]]) -> bytes:

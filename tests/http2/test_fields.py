@@ -60,6 +60,13 @@ def test_any_bytes(block: bytes) -> None:
         assert all(type(part) is bytes for field in fields for part in field)
 
 
+def test_unlogged(caplog: pytest.LogCaptureFixture) -> None:
+    """No field gets into a log, at no level: it may be a token."""
+    with caplog.at_level("DEBUG"):
+        Decoder(MOST).decode(hpack.Encoder().encode([(b"authorization", b"Bearer secret")]))
+    assert not caplog.records
+
+
 def test_shared() -> None:
     """What is remembered of a short block is nobody's to change."""
     block = encode([(b"a", b"b")])
