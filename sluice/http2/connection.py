@@ -9,7 +9,7 @@ from sluice.http2 import frames
 from sluice.http2.block import Block, in_frames
 from sluice.http2.failure import Code, ConnectionFailure, code_of
 from sluice.http2.fields import NO_TABLE, Decoder, Fields
-from sluice.http2.frames import MAX_NUMBER, frame, read_word, unpadded, word
+from sluice.http2.frames import MAX_NUMBER, check, frame, read_word, unpadded, word
 from sluice.http2.limits import Limits
 from sluice.http2.outbox import Outbox
 from sluice.http2.settings import PeerSettings
@@ -299,8 +299,7 @@ class Connection(asyncio.Protocol):
             self._forget(stream)
 
     def _take_reset(self, _: int, number: int, payload: bytes) -> None:
-        if len(payload) != 4 or not number:
-            raise ConnectionFailure(Code.FRAME_SIZE_ERROR, "RST_STREAM of no form")
+        check("RST_STREAM", stream=number > 0, size=len(payload) == 4)
         stream = self.streams.get(number)
         if stream is None:
             self.check_known(number)
@@ -310,8 +309,7 @@ class Connection(asyncio.Protocol):
         stream.on_end(code, f"the far side reset the stream ({code.name})")
 
     def _take_settings(self, flags: int, number: int, payload: bytes) -> None:
-        if number or (flags & frames.ACK and payload):
-            raise ConnectionFailure(Code.FRAME_SIZE_ERROR, "SETTINGS of no form")
+        check("SETTINGS", stream=not number, size=not (flags & frames.ACK and payload))
         if flags & frames.ACK:
             return  # Nothing here waits for it.
         before, self.peer = self.peer, self.peer.updated(payload)
@@ -329,24 +327,23 @@ class Connection(asyncio.Protocol):
             raise ConnectionFailure(Code.ENHANCE_YOUR_CALM, "the window changes again and again")
         for stream in self.streams.values():
             stream.send_window += more
+            if stream.send_window > MAX_NUMBER:
+                raise ConnectionFailure(Code.FLOW_CONTROL_ERROR, "settings widen a window too far")
         self.outbox.wake_all()
 
     def _take_ping(self, flags: int, number: int, payload: bytes) -> None:
-        if number or len(payload) != 8:
-            raise ConnectionFailure(Code.FRAME_SIZE_ERROR, "PING of no form")
+        check("PING", stream=not number, size=len(payload) == 8)
         if not flags & frames.ACK:
             self.emit(frame(frames.PING, frames.ACK, 0, payload))
         elif payload == _LAST_CALL:
             self.answered_last_call()
 
     def _take_go_away(self, _: int, number: int, payload: bytes) -> None:
-        if number or len(payload) < 8:
-            raise ConnectionFailure(Code.FRAME_SIZE_ERROR, "GOAWAY of no form")
+        check("GOAWAY", stream=not number, size=len(payload) >= 8)
         self.going_away(read_word(payload) & MAX_NUMBER)
 
     def _take_window_update(self, _: int, number: int, payload: bytes) -> None:
-        if len(payload) != 4:
-            raise ConnectionFailure(Code.FRAME_SIZE_ERROR, "WINDOW_UPDATE of no form")
+        check("WINDOW_UPDATE", stream=True, size=len(payload) == 4)
         more = read_word(payload) & MAX_NUMBER
         if number:
             self._widen(number, more)

@@ -55,6 +55,14 @@ def read_word(payload: bytes, offset: int = 0) -> int:
     return number
 
 
+def check(name: str, *, stream: bool, size: bool) -> None:
+    """Raise `ConnectionFailure` for a frame whose stream or size is not right (section 6)."""
+    if not stream:
+        raise ConnectionFailure(Code.PROTOCOL_ERROR, f"{name} of the wrong stream")
+    if not size:
+        raise ConnectionFailure(Code.FRAME_SIZE_ERROR, f"{name} of no form")
+
+
 def unpadded(flags: int, payload: bytes) -> bytes:
     """What a DATA or HEADERS frame carries, without padding and priority.
 
