@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import cast
+from collections.abc import Callable, Mapping
+from typing import ClassVar, cast
 
 from sluice.http2 import frames
 from sluice.http2.block import Block, in_frames
@@ -46,16 +47,6 @@ class Connection(asyncio.Protocol):
         """Bytes that wait here of messages that have begun to come, or to go."""
         self._window_changes = 0
         self._window = ReceiveWindow(limits.connection_window)
-        self._takers = {
-            frames.HEADERS: self._take_headers,
-            frames.RST_STREAM: self._take_reset,
-            frames.SETTINGS: self._take_settings,
-            frames.PUSH_PROMISE: self._refuse_push,
-            frames.PING: self._take_ping,
-            frames.GOAWAY: self._take_go_away,
-            frames.WINDOW_UPDATE: self._take_window_update,
-            frames.CONTINUATION: self._take_continuation,
-        }
 
     # What a subclass says.
 
@@ -209,7 +200,6 @@ class Connection(asyncio.Protocol):
         for stream in streams.values():
             stream.on_end(code, text)
         self._rest, self._block = b"", None
-        self._takers = {}  # which are bound to self: without them no collector is needed
         self.outbox.end()
         self.lost(ConnectionFailure(code, text))
 
@@ -238,10 +228,8 @@ class Connection(asyncio.Protocol):
             raise ConnectionFailure(Code.PROTOCOL_ERROR, "a block of fields was interrupted")
         if not self._agreed and kind != frames.SETTINGS:
             raise ConnectionFailure(Code.PROTOCOL_ERROR, "settings have to come first")
-        if kind == frames.DATA:
-            self._take_data(flags, number, payload)
-        elif taker := self._takers.get(kind):  # any other kind says nothing to us
-            taker(flags, number, payload)
+        if taker := self._TAKERS.get(kind):  # any other kind says nothing to us
+            taker(self, flags, number, payload)
 
     def _take_data(self, flags: int, number: int, payload: bytes) -> None:
         size = len(payload)
@@ -367,6 +355,19 @@ class Connection(asyncio.Protocol):
 
     def _refuse_push(self, flags: int, number: int, payload: bytes) -> None:
         raise ConnectionFailure(Code.PROTOCOL_ERROR, "PUSH_PROMISE, which is disabled")
+
+    _TAKERS: ClassVar[Mapping[int, Callable[[Connection, int, int, bytes], None]]] = {
+        frames.DATA: _take_data,
+        frames.HEADERS: _take_headers,
+        frames.RST_STREAM: _take_reset,
+        frames.SETTINGS: _take_settings,
+        frames.PUSH_PROMISE: _refuse_push,
+        frames.PING: _take_ping,
+        frames.GOAWAY: _take_go_away,
+        frames.WINDOW_UPDATE: _take_window_update,
+        frames.CONTINUATION: _take_continuation,
+    }
+    """What takes a frame of a kind: `(self, flags, number of the stream, payload)`."""
 
     def _open_window(self) -> None:
         """Let the far side send more, unless too much waits here already."""
