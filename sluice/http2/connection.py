@@ -70,7 +70,7 @@ class Connection(asyncio.Protocol):
     def forgotten(self) -> None:
         """A stream is over."""
 
-    def lost(self, failure: ConnectionFailure) -> None:
+    def lost(self, code: Code, text: str) -> None:
         """The connection is over, for this reason."""
 
     # What the transport says.
@@ -201,7 +201,7 @@ class Connection(asyncio.Protocol):
             stream.on_end(code, text)
         self._rest, self._block = b"", None
         self.outbox.end()
-        self.lost(ConnectionFailure(code, text))
+        self.lost(code, text)
 
     # What the far side sends.
 

@@ -21,7 +21,9 @@ class ClientEnd(Connection):
         super().__init__(limits)
         self._left = left
         self._next = 1
-        self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        # Why there is no connection, if so: an exception would refer to whom it was raised in.
+        self._ready: asyncio.Future[tuple[Code, str] | None]
+        self._ready = asyncio.get_running_loop().create_future()
         self.leaving = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -30,8 +32,9 @@ class ClientEnd(Connection):
         self.emit(PREFACE + own(self.limits, client=True))
 
     async def start(self) -> None:
-        """Wait for the far side's settings. `ConnectionFailure` without."""
-        await self._ready
+        """Wait for the far side's settings. Raises `ConnectionFailure` where it leaves before."""
+        if lost := await self._ready:
+            raise ConnectionFailure(*lost)
 
     @property
     def full(self) -> bool:
@@ -69,11 +72,10 @@ class ClientEnd(Connection):
         if not self._ready.done():
             self._ready.set_result(None)
 
-    def lost(self, failure: ConnectionFailure) -> None:
+    def lost(self, code: Code, text: str) -> None:
         """Say so."""
         if not self._ready.done():
-            self._ready.set_exception(failure)
-            self._ready.exception()  # perhaps nobody waits for it any more
+            self._ready.set_result((code, text))
         self._leave()
 
     def _leave(self) -> None:
@@ -175,7 +177,7 @@ class ServerEnd(Connection):
             if not self._taken:
                 self.close()
 
-    def lost(self, _: ConnectionFailure) -> None:
+    def lost(self, _: Code, __: str) -> None:
         """Wait for nothing."""
         if self._patience is not None:
             self._patience.cancel()

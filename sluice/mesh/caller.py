@@ -177,6 +177,8 @@ class _RpcBody:
             if self._sender is not None:
                 self._sender.cancel()
                 await asyncio.wait([self._sender])
+                # It has what `_read` raised, which refers to this body: no collector is needed so.
+                self._sender = None
             self._span.end()
 
     async def _end(self) -> None:
@@ -191,8 +193,9 @@ class _RpcBody:
         try:
             return await self._rpc.read()
         except grpc.aio.AioRpcError as error:
-            if self._sender and self._sender.done() and not self._sender.cancelled():
-                cut_short = self._sender.result()
-                if cut_short is not None:
-                    raise cut_short from None
-            raise errors.from_rpc(error, self._peer) from error
+            raise self._cut_short() or errors.from_rpc(error, self._peer) from error
+
+    def _cut_short(self) -> SluiceError | None:
+        """What ended the request, and so the call, on this side."""
+        sender = self._sender
+        return sender.result() if sender and sender.done() and not sender.cancelled() else None

@@ -165,6 +165,7 @@ class _IncomingBody:
         if self._rest is not None:
             self._rest.cancel()
             await asyncio.gather(self._rest, return_exceptions=True)
+            self._rest = None  # What ended it refers to this body: no collector is needed so.
 
     def _take_in(self, chunk: bytes) -> None:
         self._chunk = chunk

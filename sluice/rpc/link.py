@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from functools import lru_cache
 
 import grpc
 
@@ -50,7 +49,7 @@ class Link:
         self._pause = _FIRST_PAUSE
         self._pause_ends = 0.0
         self._closed = False
-        self._head = lru_cache(maxsize=16)(self._encode_head)
+        self._heads: dict[str, bytes] = {}  # by path: callers know a few
 
     async def call(
         self, path: str, metadata: Metadata, message: bytes, *, whole: bool = False
@@ -66,7 +65,8 @@ class Link:
             raise Status(grpc.StatusCode.UNAVAILABLE, "as many calls as it takes").error()
         call = Call(connection, connection.number(), self._max_message)
         connection.streams[call.id] = call
-        call.send_headers(self._head(path) + encode(to_fields(metadata)))
+        head = self._heads.get(path) or self._encode_head(path)
+        call.send_headers(head + encode(to_fields(metadata)))
         try:
             await call.send(envelope(message), end=whole)
         except StreamEndedError:
@@ -89,17 +89,17 @@ class Link:
             await asyncio.wait([connection.over for connection in self._connections])
 
     def _encode_head(self, path: str) -> bytes:
-        scheme = b"https" if self._tls else b"http"
-        return encode(
+        head = self._heads[path] = encode(
             [
                 (b":method", b"POST"),
-                (b":scheme", scheme),
+                (b":scheme", b"https" if self._tls else b"http"),
                 (b":path", path.encode()),
                 (b":authority", self._authority.encode()),
                 (b"te", b"trailers"),
                 (b"content-type", b"application/grpc"),
             ]
         )
+        return head
 
     async def _connected(self) -> ClientEnd:
         if self._connecting is None:

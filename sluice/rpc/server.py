@@ -107,6 +107,7 @@ class Server:
             for task in self._tasks:
                 task.cancel()
             await self._ended(None)
+            self._listener = None  # It refers to this server: no collector is needed so.
 
     async def _ended(self, seconds: float | None) -> None:
         """Wait until every connection is over, and every call."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
+import weakref
 
 import pytest
 
@@ -130,6 +132,26 @@ async def test_no_start(said: bytes, why: str) -> None:
         wire.writer.close()
         with pytest.raises(ConnectionFailure, match=why):
             await starting
+
+
+@pytest.mark.parametrize("said", [b"", goaway(0)])
+async def test_no_start_leaves_nothing(said: bytes) -> None:
+    """A connection that came to nothing is gone without the collector, though somebody was told."""
+    gc.collect()
+    gc.disable()
+    try:
+        async with client(said=said) as (end, wire):
+            wire.writer.close()
+            starting = asyncio.create_task(end.start())
+            await asyncio.wait([starting])
+            assert isinstance(starting.exception(), ConnectionFailure)
+            await end.over
+            gone = weakref.ref(end)
+            del end, starting
+        await asyncio.sleep(0)
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 async def test_streams_at_once() -> None:
