@@ -127,7 +127,7 @@ class ServerConnection(Connection):
             if self._moved or not waiting:
                 self._moved = False
                 self._deadline = now + self._serving.limits.stall_timeout
-            if waiting and self._too_slow(self._now):
+            if self._too_slow(self._now):
                 return True
         return now > self._deadline
 
@@ -167,7 +167,7 @@ class ServerConnection(Connection):
             self._refuse_later(malformed)
 
     def _too_slow(self, arrived: Arrived) -> bool:
-        """Whether the peer, for whom we wait, sends or takes less than it must."""
+        """Whether the peer sends or takes less than it must, while we wait for it."""
         limits = self._serving.limits
         if not limits.min_rate:
             return False

@@ -101,11 +101,32 @@ async def test_a_slow_body_behind_a_response(quiet_site: Site) -> None:
             await wire.reader.read()
 
 
+async def test_a_slow_body_beside_a_response(quiet_site: Site) -> None:
+    """So it is where the response does not depend on it."""
+    reads: list[asyncio.Task[int]] = []
+
+    async def handler(exchange: Exchange) -> Response:
+        reads.append(asyncio.create_task(_count(exchange.request.body)))
+        return Response(200, body=Pieces(b"a", gate=asyncio.Event()))
+
+    await quiet_site.start(LIMITS)
+    quiet_site.handler = handler
+    wire = await quiet_site.tcp_wire(CHUNKED)
+    async with dripping(wire, b"1\r\nx\r\n"):
+        assert (await wire.head())[0] == b"HTTP/1.1 200 OK"
+        with pytest.raises(ConnectionResetError):
+            await wire.reader.read()
+    with pytest.raises(SluiceError, match="left before the end"):
+        await reads[0]
+
+
 async def test_no_credit_from_requests_before(quiet_site: Site) -> None:
     """Each request has a grace of its own, and nothing that another has earned."""
     await quiet_site.start(LIMITS)
     size = 32 * RATE
-    wire = await quiet_site.wire(POST + b"Content-Length: %d\r\n\r\n" % size + bytes(size))
+    wire = await quiet_site.wire(POST + b"Content-Length: %d\r\n\r\n" % size + bytes(size - 1))
+    await asyncio.sleep(LONGER)
+    wire.send(b"x")
     assert len((await wire.response())[1]) == size
     wire.send(SIZED + b"\r\n")
     async with dripping(wire, b"x"):
@@ -120,9 +141,10 @@ async def test_credit_is_bounded(quiet_site: Site) -> None:
         assert (await wire.response())[0] == 408
 
 
-async def test_a_slow_reader(quiet_site: Site) -> None:
-    """A response that is taken too slowly is broken off, though some of it is taken all the time."""
-    body = Pieces(*[bytes(1 << 16)] * 256)
+@pytest.mark.parametrize(("size", "count"), [(1 << 16, 256), (16 << 20, 1)])
+async def test_a_slow_reader(quiet_site: Site, size: int, count: int) -> None:
+    """A response that is taken too slowly is broken off, whatever our own buffers have taken."""
+    body = Pieces(*[bytes(size)] * count)
 
     async def handler(_: Exchange) -> Response:
         return Response(200, body=body)
@@ -133,7 +155,6 @@ async def test_a_slow_reader(quiet_site: Site) -> None:
     with pytest.raises(ConnectionResetError):
         await read_slowly(address)
     await body.closed.wait()
-    assert body.given < 16 << 20
 
 
 async def test_a_reader_that_pauses(quiet_site: Site) -> None:
@@ -169,7 +190,6 @@ async def test_bursts(quiet_site: Site) -> None:
 async def test_a_handler_that_reads_late(quiet_site: Site) -> None:
     """While nobody reads, nobody waits for the client."""
     go = asyncio.Event()
-    size = 8 << 20
 
     async def handler(exchange: Exchange) -> Response:
         await go.wait()
@@ -177,12 +197,12 @@ async def test_a_handler_that_reads_late(quiet_site: Site) -> None:
 
     await quiet_site.start(LIMITS)
     quiet_site.handler = handler
-    wire = await quiet_site.wire(POST + b"Content-Length: %d\r\n\r\n" % size + bytes(size // 2))
+    wire = await quiet_site.wire(POST + b"Content-Length: 10\r\n\r\nhalf ")
     await until(lambda: quiet_site.exchanges)
     await asyncio.sleep(LONGER)
     go.set()
-    wire.send(bytes(size // 2))
-    assert await wire.response() == (200, b"%d" % size)
+    wire.send(b"of it")
+    assert await wire.response() == (200, b"10")
 
 
 async def test_a_handler_that_sends_little(quiet_site: Site) -> None:
