@@ -40,7 +40,12 @@ _LATE = Status(grpc.StatusCode.DEADLINE_EXCEEDED, "the caller's deadline is over
 _NO_TIMEOUT = Status(grpc.StatusCode.INVALID_ARGUMENT, "grpc-timeout: not of the form 10S")
 _NO_POST = Status(grpc.StatusCode.INTERNAL, "a call is a POST")
 _NO_GRPC = Status(grpc.StatusCode.INTERNAL, "content-type: not application/grpc")
-_ENCODED = Status(grpc.StatusCode.UNIMPLEMENTED, "grpc-encoding: only identity is taken")
+_ENCODED = Status(
+    grpc.StatusCode.UNIMPLEMENTED,
+    "grpc-encoding: only identity is taken",
+    (("grpc-accept-encoding", "identity"),),
+)
+"""A client may send again what it had compressed (gRPC's doc/compression.md)."""
 
 
 class Server:

@@ -9,8 +9,23 @@ import itertools
 import grpc
 import pytest
 
+from sluice.http2 import frames
 from sluice.http2.failure import StreamEndedError
-from tests.rpc.peers import MOST, Certificates, Grpcio, Ours, Peer, Shapes, calling, path, serving
+from sluice.http2.fields import Decoder, encode
+from sluice.http2.frames import PREFACE
+from tests.http2.wire import SETTINGS, Wire
+from tests.rpc.peers import (
+    HOST,
+    MOST,
+    Certificates,
+    Grpcio,
+    Ours,
+    Peer,
+    Shapes,
+    calling,
+    path,
+    serving,
+)
 
 Peers = tuple[Peer, Shapes]
 OK = grpc.StatusCode.OK
@@ -54,6 +69,19 @@ async def test_error(peers: Peers) -> None:
             assert trailing["x-a"] == "b"
             assert trailing["x-a-bin"] == b"\0\xff"
             assert trailing["grpc-status-details-bin"] == b"abc"
+
+
+async def test_what_is_taken_instead() -> None:
+    """A client that compresses is told what it may send instead (gRPC's doc/compression.md)."""
+    async with serving("ours") as (port, _):
+        wire = Wire(*await asyncio.open_connection(HOST, port))
+        head = [(b":method", b"POST"), (b"content-type", b"application/grpc")]
+        wire.send(PREFACE, SETTINGS)
+        wire.head(1, block=encode([*head, (b"grpc-encoding", b"gzip")]))
+        said = dict(Decoder(1 << 16).decode((await wire.next(frames.HEADERS)).payload))
+        assert said[b"grpc-status"] == b"12"  # UNIMPLEMENTED
+        assert said[b"grpc-accept-encoding"] == b"identity"
+        wire.writer.transport.abort()
 
 
 async def test_error_after_messages(peers: Peers) -> None:
