@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
+from functools import lru_cache
 
 from sluice.mesh import errors
 from sluice.rpc.status import Status
@@ -57,6 +58,7 @@ def check(service: str) -> None:
         raise KeyError(service)
 
 
+@lru_cache(maxsize=1024)  # of a few methods and certificates, at each call
 def admit(method: str, names: tuple[str, ...]) -> Status | None:
     """Why a peer whose certificate has these names may not call `method`; None: it may."""
     callers = CALLERS.get(method) or CALLERS[method.partition("/")[0]]

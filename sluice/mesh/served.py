@@ -23,6 +23,8 @@ from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request, Response
 from sluice.wire.websocket import WebSocket, cut_short, join
 
+_TRACEPARENT = TRACEPARENT.encode()
+
 Serve = Callable[[Any, Request, Span], Awaitable[Response]]
 """What a service does: `(opening, request, span of the RPC) -> response`."""
 
@@ -53,19 +55,21 @@ class Served:
     async def _answer_whole(self, data: bytes, context: Context) -> None:
         with self._span(context) as span:
             opening, request = whole_request(self._pair, data)
+            del data  # Its copy of the body would last as long as the call.
             async with aclosing(await self._serve(opening, request, span)) as response:
                 await _write(response, context, self._pair.whole_response)
 
     async def _answer_stream(self, _: object, context: Context) -> None:
         with self._span(context) as span:
-            data = await context.read()
-            if data is None:
-                raise refuse_request("the call ended before its first message")
-            await self._answer_parts(data, context, span)
+            await self._answer_parts(context, span)
 
-    async def _answer_parts(self, data: bytes, context: Context, span: Span) -> None:
+    async def _answer_parts(self, context: Context, span: Span) -> None:
+        data = await context.read()
+        if data is None:
+            raise refuse_request("the call ended before its first message")
         parts = Parts(self._pair.stream_request, self._pair.openings, refuse_request)
         first = parts.first(data)
+        del data
         body = _IncomingBody(context, parts)
         request = messages.request_from_pb(first.head, body)
         if request.websocket:
@@ -88,9 +92,7 @@ class Served:
             await body.stop()
 
     def _span(self, context: Context) -> Span:
-        metadata = dict(context.invocation_metadata())
-        said = metadata.get(TRACEPARENT)
-        parent = tracing.parse_traceparent(said if isinstance(said, str) else None)
+        parent = tracing.parse_traceparent(context.said.get(_TRACEPARENT, b"").decode("latin-1"))
         return tracing.start(self._pair.name, Kind.SERVER, parent, self._said)
 
 

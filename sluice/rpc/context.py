@@ -25,21 +25,19 @@ class Context(Conversation):
     `read` ends the call where what came is no message.
     """
 
-    __slots__ = ("_fields", "_headed", "_serialize", "_wrong", "peer_names", "task")
+    __slots__ = ("_fields", "_headed", "_wrong", "said", "serialize", "task")
+
+    connection: ServerEnd
 
     def __init__(
-        self,
-        connection: ServerEnd,
-        number: int,
-        fields: Fields,
-        max_message: int,
-        serialize: Callable[[Any], bytes] | None,
+        self, connection: ServerEnd, number: int, fields: Fields, max_message: int
     ) -> None:
         super().__init__(connection, number, max_message)
-        self.peer_names = connection.peer_names
-        """The DNS names in the caller's certificate. None of them without TLS."""
         self._fields = fields
-        self._serialize = serialize
+        self.said = dict(fields)
+        """The header fields of the call; of two alike the last."""
+        self.serialize: Callable[[Any], bytes] | None = None
+        """How the method's answers become bytes. None where they are."""
         self._wrong: Status | None = None
         self._headed = False
         self.task: asyncio.Task[None] | None = None
@@ -102,6 +100,6 @@ class Context(Conversation):
         self._wake()
 
     def _serialized(self, message: Any) -> bytes:
-        if self._serialize is None:
+        if self.serialize is None:
             raise TypeError(f"{type(message).__name__}: this method answers bytes")
-        return self._serialize(message)
+        return self.serialize(message)

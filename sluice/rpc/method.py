@@ -23,40 +23,47 @@ class UnreadableError(Exception):
     """A request is not the message that its method takes."""
 
 
-@dataclass(frozen=True, slots=True)
 class Method:
-    """One method. `name` is `service/method`."""
+    """One method. `name` is `service/method`, `handler` a `grpc.RpcMethodHandler`."""
 
-    name: str
-    handler: Any
-    """A `grpc.RpcMethodHandler`."""
+    def __init__(self, name: str, handler: Any) -> None:
+        self.name = name
+        self.handler = handler
+        shapes = (
+            handler.unary_unary,
+            handler.unary_stream,
+            handler.stream_unary,
+            handler.stream_stream,
+        )
+        self._behaviour: Callable[[Any, Context], Any] = next(filter(None, shapes))
+        self._generates = inspect.isasyncgenfunction(self._behaviour)
+        self._read = partial(_read, handler.request_deserializer or bytes)
 
     async def run(self, context: Context) -> None:
-        """Serve a call, but for its status."""
-        handler, behaviour = self.handler, self._behaviour
-        read = partial(_read, handler.request_deserializer or bytes)
-        if handler.request_streaming:
-            request: Any = _Messages(context, read)
-        else:
-            data = await context.read()
-            if data is None:
-                raise AbortError(_NO_MESSAGE)
-            request = read(data)
-        if inspect.isasyncgenfunction(behaviour):
-            async with aclosing(behaviour(request, context)) as messages:
+        """Serve a call, but for its status.
+
+        Raises what the method raises, `AbortError` and `UnreadableError` besides.
+        """
+        context.serialize = self.handler.response_serializer
+        # No name for the request: the frame would keep it, and its body, as long as the call lasts.
+        answer = self._behaviour(await self._request(context), context)
+        if self._generates:
+            async with aclosing(answer) as messages:
                 async for message in messages:
                     await context.write(message)
             return
-        answer = await behaviour(request, context)
-        if not handler.response_streaming:
-            await context.write(answer)
+        message = await answer
+        if not self.handler.response_streaming:
+            await context.write(message)
 
-    @property
-    def _behaviour(self) -> Callable[[Any, Context], Any]:
-        one = self.handler
-        shapes = (one.unary_unary, one.unary_stream, one.stream_unary, one.stream_stream)
-        found: Callable[[Any, Context], Any] = next(filter(None, shapes))
-        return found
+    async def _request(self, context: Context) -> Any:
+        """The one message of a call, or all of its messages."""
+        if self.handler.request_streaming:
+            return _Messages(context, self._read)
+        data = await context.read()
+        if data is None:
+            raise AbortError(_NO_MESSAGE)
+        return self._read(data)
 
 
 class Methods:

@@ -134,12 +134,8 @@ class Server:
 
     def _answer(self, connection: ServerEnd, number: int, fields: Fields) -> Stream:
         """Begin to serve the call that a head begins."""
-        said = dict(fields)
-        method = self._methods.find(said.get(b":path", b""))
-        serialize = method.handler.response_serializer if method else None
-        context = Context(connection, number, fields, self._max_message, serialize)
-        task = asyncio.create_task(self._run(method, context, said))
-        context.task = task
+        context = Context(connection, number, fields, self._max_message)
+        task = context.task = asyncio.create_task(self._run(context))
         self._tasks.add(task)
         task.add_done_callback(partial(self._settled, connection, context))
         return context
@@ -149,20 +145,20 @@ class Server:
         context.task = None  # whose traceback has the context: no collector is needed so
         connection.settled(context)
 
-    async def _run(self, method: Method | None, context: Context, said: dict[bytes, bytes]) -> None:
+    async def _run(self, context: Context) -> None:
         """Serve a call to its end."""
-        status = _refusal(said)
-        if status is None and method is None:
-            path = said.get(b":path", b"").decode("latin-1")[:200]
-            status = Status(grpc.StatusCode.UNIMPLEMENTED, f"no method {path}")
-        elif status is None and method is not None:
-            if self._admit is not None:
-                status = self._admit(method.name, context.peer_names)
-            status = status or await self._status(method, context, said.get(b"grpc-timeout"))
-        context.finish(status or OK)
+        status = _refusal(context.said)
+        if status is None:
+            path = context.said.get(b":path", b"")
+            method = self._methods.find(path)
+            status = await self._status(method, context) if method else _no_method(path)
+        context.finish(status)
 
-    async def _status(self, method: Method, context: Context, timeout: bytes | None) -> Status:
-        """Serve a call. Returns how it ended."""
+    async def _status(self, method: Method, context: Context) -> Status:
+        """Serve a call, if its caller may make it. Returns how it ended."""
+        if self._admit and (refusal := self._admit(method.name, context.connection.peer_names)):
+            return refusal
+        timeout = context.said.get(b"grpc-timeout")
         try:
             if timeout is None:
                 await method.run(context)
@@ -184,6 +180,10 @@ def _seconds(timeout: bytes) -> float:
     if seconds is None:
         raise AbortError(_NO_TIMEOUT)
     return seconds
+
+
+def _no_method(path: bytes) -> Status:
+    return Status(grpc.StatusCode.UNIMPLEMENTED, f"no method {path.decode('latin-1')[:200]}")
 
 
 def _refusal(said: dict[bytes, bytes]) -> Status | None:

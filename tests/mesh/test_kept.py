@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import tracemalloc
 import weakref
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -21,7 +22,7 @@ from sluice.mesh.served import Serve, Served
 from sluice.mesh.server import GrpcServer
 from sluice.mesh.tracing import Kind
 from sluice.pb import outbound_pb2
-from sluice.wire.body import Body
+from sluice.wire.body import WHOLE, Body, Whole
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request, Response
 from tests.bodies import read_all
@@ -140,3 +141,26 @@ async def test_a_part_behind_the_end() -> None:
             with pytest.raises(grpc.aio.AioRpcError, match="body: after the trailers"):
                 await call.read()
             assert kept() is None
+
+
+async def test_a_body_that_is_passed_on() -> None:
+    """The body of a request in one message is kept by nobody but whoever serves it."""
+    taken, go_on = asyncio.Event(), asyncio.Event()
+
+    async def serve(_: Any, request: Request, __: Any) -> Response:
+        request.body.take()
+        taken.set()
+        await go_on.wait()
+        return Response(200)
+
+    async with served(serve) as address:
+        tracemalloc.start()
+        try:
+            calling = asyncio.create_task(called(address, Whole(bytes(WHOLE))))
+            await taken.wait()
+            sizes = [trace.size for trace in tracemalloc.take_snapshot().traces]
+        finally:
+            tracemalloc.stop()
+        go_on.set()
+        assert (await calling).status == 200
+    assert max(sizes) < WHOLE / 2
