@@ -41,7 +41,7 @@ class Link:
         self._tls, self._peer_name = tls, peer_name
         self._max_message = max_message
         self._limits = Limits()
-        self._authority = peer_name or f"{host}:{port}"
+        self._target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self._connection: ClientEnd | None = None
         self._connections: set[ClientEnd] = set()
         self._connecting: asyncio.Task[ClientEnd | Status] | None = None
@@ -94,7 +94,7 @@ class Link:
                 (b":method", b"POST"),
                 (b":scheme", b"https" if self._tls else b"http"),
                 (b":path", path.encode()),
-                (b":authority", self._authority.encode()),
+                (b":authority", (self._peer_name or self._target).encode()),
                 (b"te", b"trailers"),
                 (b"content-type", b"application/grpc"),
             ]
@@ -123,8 +123,8 @@ class Link:
                 self._connection = await self._open()
         except (OSError, ConnectionFailure, TimeoutError) as error:
             why = "no answer in time" if isinstance(error, TimeoutError) else str(error)
-            target = f"{self._host}:{self._port}"
-            self._failure = Status(grpc.StatusCode.UNAVAILABLE, f"cannot reach {target}: {why}")
+            text = f"cannot reach {self._target}: {why}"
+            self._failure = Status(grpc.StatusCode.UNAVAILABLE, text)
             self._pause_ends = loop.time() + self._pause
             self._pause = min(self._pause * _GROWTH, _LONGEST_PAUSE)
             return self._failure

@@ -12,7 +12,7 @@ import grpc
 import pytest
 
 from sluice.http2 import frames
-from sluice.http2.fields import encode
+from sluice.http2.fields import NO_TABLE, Decoder, encode
 from sluice.http2.frames import PREFACE, frame
 from sluice.rpc.call import Call
 from sluice.rpc.envelope import envelope
@@ -87,6 +87,22 @@ async def test_one_attempt_for_many() -> None:
         assert len({call.id for call in await asyncio.gather(*calls)}) == 20
         assert listener.wires.empty()
         await wire.next(frames.DATA)
+
+
+async def test_an_ipv6_peer() -> None:
+    """An address of IPv6 is written in brackets where a port follows (RFC 3986 section 3.2.2)."""
+    listener = Listener()
+    server = await asyncio.start_server(listener.accept, "::1")
+    port = server.sockets[0].getsockname()[1]
+    link = Link("::1", port, MOST)
+    call = asyncio.create_task(link.call("/a", (), b"x", whole=True))
+    wire = await listener.agreed()
+    head = (await wire.next(frames.HEADERS)).payload.removeprefix(NO_TABLE)
+    assert dict(Decoder(1 << 16).decode(head))[b":authority"] == f"[::1]:{port}".encode()
+    await call
+    await link.close()
+    server.close()
+    wire.writer.transport.abort()
 
 
 async def test_a_caller_leaves() -> None:
