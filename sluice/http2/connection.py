@@ -37,7 +37,7 @@ class Connection(asyncio.Protocol):
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when the transport is no more, a little after `closed`."""
         self.last = 0
-        """Of the streams that the far side opened."""
+        """The number of the last stream that the far side opened; 0 where it opened none."""
         self._agreed = False
         self._decoder = Decoder(limits.fields)
         self._preamble = NO_TABLE
@@ -113,7 +113,7 @@ class Connection(asyncio.Protocol):
     # What streams and subclasses send.
 
     def send_headers(self, stream: Stream, block: bytes, *, end: bool) -> None:
-        """Send a block of fields."""
+        """Send a block of fields; `end`: nothing follows it on this stream."""
         block, self._preamble = self._preamble + block, b""
         self.emit(in_frames(stream.id, block, self.peer.frame, end=end))
         if end:
@@ -137,13 +137,13 @@ class Connection(asyncio.Protocol):
         return stop
 
     def reset(self, stream: Stream, code: Code) -> None:
-        """End a stream, if it is not over."""
+        """End a stream, if it is not over, and say why (section 6.4). It is told nothing."""
         if self.streams.get(stream.id) is stream:
             self.emit(frame(frames.RST_STREAM, 0, stream.id, word(code)))
             self._forget(stream)
 
     def consume(self, stream: Stream, size: int) -> None:
-        """Let the far side send more, as so many bytes of a stream are needed no more."""
+        """Let the far side send more, as `size` bytes of a stream are needed no more."""
         if self.streams.get(stream.id) is not stream:
             return
         stream.window.release(size)
@@ -159,7 +159,7 @@ class Connection(asyncio.Protocol):
             self._break(stream, Code.ENHANCE_YOUR_CALM)
 
     def go_away(self, last: int, code: Code = Code.NO_ERROR, text: str = "") -> None:
-        """Say that no stream beyond `last` is taken."""
+        """Say that no stream beyond `last` is taken (section 6.8)."""
         self.emit(frame(frames.GOAWAY, 0, 0, word(last) + word(code) + text.encode()[:256]))
 
     def last_call(self) -> None:
@@ -175,7 +175,7 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
     def fail(self, failure: ConnectionFailure) -> None:
-        """End the connection, and say why."""
+        """End the connection, and say why (section 5.4.1)."""
         self.go_away(self.last, failure.code, failure.text)
         self._close(failure.code, failure.text)
 
@@ -306,7 +306,7 @@ class Connection(asyncio.Protocol):
         self.emit(frame(frames.SETTINGS, frames.ACK, 0))
         if not self._agreed:
             self._agreed = True
-            self._silence.agreed()
+            self._silence.watch()
             self.agreed()
 
     def _widen_all(self, more: int) -> None:

@@ -49,9 +49,9 @@ def word(value: int) -> bytes:
     return _WORD.pack(value)
 
 
-def read_word(payload: bytes, offset: int = 0) -> int:
-    """A number of 32 bits."""
-    number: int = _WORD.unpack_from(payload, offset)[0]
+def read_word(payload: bytes) -> int:
+    """The number in the first 32 bits."""
+    number: int = _WORD.unpack_from(payload)[0]
     return number
 
 

@@ -9,7 +9,11 @@ from sluice.http2.limits import Limits
 
 
 class Silence:
-    """Watches one connection. It calls `late` without settings, `ask` to ask, `dead` at the end."""
+    """Watches one connection.
+
+    It calls `late` where no settings came in time, `ask` to have the far side pinged, and `dead`
+    where that was in vain, or where a connection that is closed takes too long to end.
+    """
 
     def __init__(
         self,
@@ -29,8 +33,8 @@ class Silence:
         """Something came."""
         self._heard = self._loop.time()
 
-    def agreed(self) -> None:
-        """The settings are there."""
+    def watch(self) -> None:
+        """The settings are there: from now on, ask after each silence."""
         self._timer.cancel()
         self._timer = self._loop.call_later(self._limits.keepalive, self._look)
 
@@ -55,6 +59,6 @@ class Silence:
 
     def _decide(self, heard: float) -> None:
         if self._heard > heard:
-            self.agreed()
+            self.watch()
         else:
             self._dead()

@@ -34,8 +34,12 @@ class Stream:
         self.connection = connection
         self.id = number
         self.send_window = connection.peer.window
+        """Bytes that the far side still takes; less than none where its settings took some back."""
+
         self.window = ReceiveWindow(connection.limits.stream_window)
         self.begun = 0
+        """Bytes of a message that has not come whole: this stream's part of `unfinished`."""
+
         self.local_ended = False
         self.remote_ended = False
 

@@ -23,7 +23,7 @@ def test_own(client: bool) -> None:
     assert settings == expected | ({2: 0} if client else {})
     update = data[9 + size :]
     assert frames.HEAD.unpack_from(update)[2:] == (frames.WINDOW_UPDATE, 0, 0)
-    assert frames.read_word(update, 9) + DEFAULT_WINDOW == limits.connection_window
+    assert frames.read_word(update[9:]) + DEFAULT_WINDOW == limits.connection_window
 
 
 @given(

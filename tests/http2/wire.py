@@ -32,7 +32,8 @@ class Frame(NamedTuple):
     @property
     def code(self) -> Code:
         """The error code of RST_STREAM or GOAWAY."""
-        return Code(frames.read_word(self.payload, 4 if self.kind == frames.GOAWAY else 0))
+        payload = self.payload[4:] if self.kind == frames.GOAWAY else self.payload
+        return Code(frames.read_word(payload))
 
 
 class Wire:
