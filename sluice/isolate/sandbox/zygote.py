@@ -65,8 +65,11 @@ class Zygote:
         os.set_blocking(wake, False)
         signal.set_wakeup_fd(wake)
         signal.signal(signal.SIGCHLD, lambda *_: None)
+        poll = select.poll()  # not select(2): the service's descriptor may be beyond its 1024
+        for descriptor in (self._service.fileno(), woken):
+            poll.register(descriptor, select.POLLIN)
         while True:
-            ready, _, _ = select.select([self._service.fileno(), woken], [], [])
+            ready = {descriptor for descriptor, _ in poll.poll()}
             if woken in ready:
                 os.read(woken, 4096)
                 self._reap()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import socket
 from pathlib import Path
@@ -52,6 +53,21 @@ async def test_status_and_output(launcher: Launcher, run_folder: Path) -> None:
     launched = await start(launcher, run_folder, "--version")
     assert (await read_pipe(launched.output)).startswith(b"workerd 20")
     assert await launched.exited == 0
+
+
+async def test_with_many_descriptors(launcher: Launcher, run_folder: Path) -> None:
+    """A zygote starts, and starts processes, also where its service has thousands of descriptors."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 4096)), hard))
+    held = [os.open(os.devnull, os.O_RDONLY) for _ in range(2000)]
+    try:
+        launched = await start(launcher, run_folder, "--version")
+        assert (await read_pipe(launched.output)).startswith(b"workerd 20")
+        assert await launched.exited == 0
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def test_a_failed_start_says_why(launcher: Launcher, run_folder: Path) -> None:
