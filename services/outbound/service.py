@@ -35,9 +35,10 @@ class OutboundService:
         running.push_async_callback(registry.aclose)
         # The mesh's own ports stay closed to Workers, whatever --allow-address opens.
         mesh = config.mesh.listen, config.registry, config.userworker
+        own_ports = {address.port for address in mesh}
         guard = Guard(
             config.allow_address,
-            frozenset(address.port for address in mesh),
+            own_ports,
             denied=config.deny_address,
             allowed_ports=config.allow_ports,
         )
@@ -51,6 +52,7 @@ class OutboundService:
         server.say(*config.runner.runtime.posture.health_names)
         server.add(OUTBOUND_FETCH.service, Served(OUTBOUND_FETCH, subrequests.fetch).add_to)
         address = await server.start()
+        own_ports.add(address.port)  # which the system may have chosen
         running.push_async_callback(server.stop, config.mesh.drain_grace)
         return address
 

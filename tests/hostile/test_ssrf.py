@@ -5,11 +5,20 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 import pytest_asyncio
 
+from services.outbound import config as outbound_config
+from services.outbound.service import OutboundService
+from sluice.mesh.channel import dial
+from sluice.pb import outbound_pb2_grpc
+from sluice.pb.outbound_pb2 import OutboundFetchRequest
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request
+from tests.contract.failure import failure_of
 from tests.e2e.mesh import Mesh, es_module
 from tests.hostile.egress import HOARDER, MakeClient, text
 from tests.outbound.calls import Scripted
@@ -201,3 +210,29 @@ async def test_redirect_of_a_name(make_client: MakeClient, serve: Serve) -> None
     assert response.status == 302
     await response.aclose()
     assert inside.connections == 0
+
+
+async def test_own_port_that_the_system_chose(run_folder: Path) -> None:
+    """The service's own listener stays closed to Workers, also at a port that nobody named."""
+    folder = run_folder / "own"
+    folder.mkdir()
+    settings = {
+        "PATH": os.environ["PATH"],
+        "SLUICE_GRPC_LISTEN": "127.0.0.1:0",
+        "SLUICE_ALLOW_ADDRESS": "127.0.0.1/32",
+        "SLUICE_RUN_DIR": str(folder),
+    }
+    service = OutboundService(outbound_config.read(settings))
+    address = await service.start()
+    request = OutboundFetchRequest(
+        subrequest={"worker": {"name": "acme"}},
+        head={"method": "GET", "url": f"http://{address}/"},
+    )
+    try:
+        async with dial(address) as channel:
+            stub = outbound_pb2_grpc.OutboundServiceStub(channel)
+            _, reason, message = await failure_of(stub.OutboundFetch(request))
+    finally:
+        await service.stop()
+    assert reason == "DESTINATION_PROHIBITED"
+    assert message.endswith("it is a listener of this service")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import TypeAlias
 
@@ -144,12 +144,13 @@ class Guard:
     The rules, in order: nothing reaches port 0, what the operator denies, or `own_ports` of this
     machine. A port that is not for HTTP is refused, unless an allowance names it. What an allowance
     covers is let through. What is not public is refused, and what is an address of this machine.
+    `own_ports` is the caller's, who may add to it.
     """
 
     def __init__(
         self,
         allowed: tuple[AddressRange, ...] = (),
-        own_ports: frozenset[int] = frozenset(),
+        own_ports: Set[int] = frozenset(),
         is_own: Callable[[Address], bool] = is_own,
         *,
         denied: tuple[AddressRange, ...] = (),
