@@ -12,7 +12,8 @@ import pytest
 
 from sluice.wire.errors import Reason, SluiceError
 from sluice.wire.messages import Request
-from tests.hostile.egress import HOARDER, NEIGHBOUR, MakeClient, SlowOrigin, ask, get, quick
+from tests.bodies import Endless
+from tests.hostile.egress import HOARDER, NEIGHBOUR, MakeClient, SlowOrigin, ask, get, quick, text
 from tests.outbound.origins import Authority, Serve, read_request
 
 
@@ -75,6 +76,23 @@ async def test_head_that_drips(make_client: MakeClient, serve: Serve, drip: byte
     with pytest.raises(SluiceError) as caught:
         await client.send(get(await serve(drips)), HOARDER)
     assert caught.value.reason is Reason.RESPONSE_TIMEOUT
+
+
+async def test_body_that_stops(make_client: MakeClient, serve: Serve) -> None:
+    """A response that does not go on, and a request that nobody takes, give their places back."""
+
+    async def stops(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        if head.startswith(b"GET"):
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nabc")
+        await asyncio.Event().wait()
+
+    client, port = make_client(idle_timeout=0.2), await serve(stops)
+    for request in (get(port), Request("POST", f"http://127.0.0.1:{port}/", body=Endless())):
+        with pytest.raises(SluiceError) as caught:
+            await text(client, request, HOARDER)
+        assert caught.value.reason is Reason.RESPONSE_TIMEOUT
+    assert client._for_requests._places.taken == 0
 
 
 async def test_time_for_a_connection_is_one(make_client: MakeClient, serve: Serve) -> None:
