@@ -24,7 +24,10 @@ class Limits:
     stall_timeout: float = 300.0
     """Without a byte moving, while a handler waits for the peer to send or to read."""
     min_rate: int = 0
-    """Least bytes a second that a peer must send or take meanwhile. 0: any will do."""
+    """Least bytes a second that a peer must send or take meanwhile. 0: any will do.
+
+    What moved faster makes up for as much as `stall_timeout`, which has no other say then.
+    """
     rate_grace: float = 5.0
     """To wait for a peer before `min_rate` counts."""
     max_message: int = MAX_MESSAGE

@@ -121,14 +121,14 @@ class ServerConnection(Connection):
         if self._closing:
             if not self.transport.get_write_buffer_size():
                 self._deadline = min(self._deadline, now + LINGER)
+        elif self._now is not None and self._serving.limits.min_rate:
+            return self._too_slow(self._now)
         elif self._now is not None:
             body = self._now.body
             waiting = self.out.waiting or (body is not None and body.waiting)
             if self._moved or not waiting:
                 self._moved = False
                 self._deadline = now + self._serving.limits.stall_timeout
-            if self._too_slow(self._now):
-                return True
         return now > self._deadline
 
     def expire(self) -> None:
@@ -168,10 +168,7 @@ class ServerConnection(Connection):
 
     def _too_slow(self, arrived: Arrived) -> bool:
         """Whether the peer sends or takes less than it must, while we wait for it."""
-        limits = self._serving.limits
-        if not limits.min_rate:
-            return False
-        slow = False
+        limits, slow = self._serving.limits, False
         if arrived.body is not None and arrived.body.waiting:
             self._sends = self._sends or Pace(limits)
             slow = self._sends.wait(arrived.body.received)

@@ -43,17 +43,23 @@ async def dripping(wire: Wire, piece: bytes) -> AsyncIterator[None]:
         await asyncio.wait([task])
 
 
-async def read_slowly(address: tuple[str, int]) -> None:
-    """Ask, and take some bytes of the response at a time, through the smallest window."""
-    loop = asyncio.get_running_loop()
+async def read_slowly(site: Site, size: int, window: int = 1) -> int:
+    """Ask, and take `size` bytes of the response each 10 ms, through a window as small as can be.
+
+    Returns how many there were.
+    """
+    address = await site.server.listen_tcp("127.0.0.1", 0)
+    loop, count = asyncio.get_running_loop(), 0
     with socket.socket() as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
         sock.setblocking(False)
         await loop.sock_connect(sock, address)
-        await loop.sock_sendall(sock, GET)
-        async with asyncio.timeout(5):
-            while await loop.sock_recv(sock, 64):  # noqa: ASYNC110 - its pace is the attack
+        await loop.sock_sendall(sock, GET.replace(b"1.1", b"1.0"))
+        async with asyncio.timeout(10):
+            while got := await loop.sock_recv(sock, size):
+                count += len(got)
                 await asyncio.sleep(0.01)
+    return count
 
 
 @pytest.mark.parametrize(
@@ -151,10 +157,21 @@ async def test_a_slow_reader(quiet_site: Site, size: int, count: int) -> None:
 
     await quiet_site.start(LIMITS)
     quiet_site.handler = handler
-    address = await quiet_site.server.listen_tcp("127.0.0.1", 0)
     with pytest.raises(ConnectionResetError):
-        await read_slowly(address)
+        await read_slowly(quiet_site, 64)
     await body.closed.wait()
+
+
+async def test_a_reader_that_is_no_faster(quiet_site: Site) -> None:
+    """The least rate is enough, though our own buffer has no room for longer than may be silent."""
+    size = 16 << 20
+
+    async def handler(_: Exchange) -> Response:
+        return Response(200, body=Pieces(bytes(size)))
+
+    await quiet_site.start(Limits(min_rate=RATE, rate_grace=0.1, stall_timeout=0.4))
+    quiet_site.handler = handler
+    assert await read_slowly(quiet_site, 1 << 17, window=1 << 17) > size
 
 
 async def test_a_reader_that_pauses(quiet_site: Site) -> None:
