@@ -241,4 +241,7 @@ def main() -> None:
         guest, loaded = guests.load(plan["guest"])
         plan["read_only"] += loaded
         plan["memory"] += _own_space()
-    Zygote(socket.socket(fileno=int(descriptor)), plan, guest).serve()
+    # A low number, whatever the service had for it: one that forks are sure to close.
+    low = os.dup(int(descriptor))
+    os.close(int(descriptor))
+    Zygote(socket.socket(fileno=low), plan, guest).serve()
