@@ -36,22 +36,25 @@ class Conversation(Stream):
                 return None
             await self._change()
         message = messages.popleft()
-        if not messages and (wrong := self._inbox.split()):
-            self._spoil(wrong)
+        if not messages and self._inbox.begun:
+            self._took(self._inbox.split())
         if not messages:
             self.consumed(self.window.held)
         return message
 
     def _feed(self, data: bytes) -> None:
         """Take messages."""
-        wrong = self._inbox.feed(data)
-        self.begins(self._inbox.begun)
-        if wrong is not None:
-            self._spoil(wrong)
+        self._took(self._inbox.feed(data))
         if self._inbox.messages:
             self._wake()
         else:
             self.consumed(len(data))
+
+    def _took(self, wrong: Status | None) -> None:
+        """Count what is not yet taken apart; `wrong`: what is wrong with it."""
+        self.begins(self._inbox.begun)
+        if wrong is not None:
+            self._spoil(wrong)
 
     async def _change(self) -> None:
         """Wait for whatever comes next."""
