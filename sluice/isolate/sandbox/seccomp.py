@@ -79,6 +79,7 @@ _FCNTL = (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1032)
 # SO_REUSEADDR, SO_KEEPALIVE, SO_LINGER, SO_REUSEPORT, timeouts of both kinds; 1 is TCP_NODELAY. So
 # not SO_SNDBUF, as what waits in sockets is in no limit of the process, and no SO_ATTACH_FILTER.
 _OPTIONS = (1, 2, 9, 13, 15, 20, 21, 66, 67)
+_TO_READ, _TO_WRITE, _FOR_BOTH, _EMPTY = 0, 1, 2, 0o1000  # of open(2), the same on both machines
 _MSG_OOB = 1  # of no use, and a source of holes in the kernel: CVE-2025-38236
 
 
@@ -86,10 +87,18 @@ def _no_urgent(flags: int) -> tuple[_Check, ...]:
     return (_Check(flags, (0,), mask=_MSG_OOB),)
 
 
+def _not_to_empty(flags: int) -> tuple[_Check, ...]:
+    """Who opens a file to read it does not empty it: Landlock before ABI 3 sees a reader alone."""
+    modes = (_TO_READ, _TO_WRITE, _FOR_BOTH)
+    return (_Check(flags, (*modes, _TO_WRITE | _EMPTY, _FOR_BOTH | _EMPTY), mask=3 | _EMPTY),)
+
+
 Rules = Mapping[str, tuple[_Check, ...]]
 """The checks that a call has to pass, all of them, by its name. Others need none."""
 
 _BOTH: Rules = {
+    "open": _not_to_empty(1),
+    "openat": _not_to_empty(2),
     "socket": (_UNIX,),
     "socketpair": (_UNIX,),
     # Threads, and no process.

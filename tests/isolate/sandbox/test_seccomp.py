@@ -59,6 +59,12 @@ def number(machine: str, name: str) -> int:
     [
         ("read", (), ALLOW),
         ("futex", (), ALLOW),
+        ("openat", (5, 0, 0o2000000), ALLOW),  # to read
+        ("openat", (5, 0, 0o1001), ALLOW),  # to write, from its beginning: Landlock judges it
+        ("openat", (5, 0, 0o1102), ALLOW),
+        ("openat", (5, 0, 0o1000), EPERM),  # to read, but empty it: old Landlock sees a reader
+        ("openat", (5, 0, 0o2001000 | 1 << 32), EPERM),
+        ("openat", (5, 0, 0o1003), EPERM),  # for neither, but empty it
         ("execve", (), ALLOW),  # of what, Landlock and the mount namespace say
         ("socket", (1, 1), ALLOW),
         ("socket", (1 | 1 << 32, 1), ALLOW),  # the kernel takes 32 bits
@@ -115,6 +121,12 @@ def test_verdict(machine: str, name: str, arguments: tuple[int, ...], expected: 
 
 PID, LISTENER = 4711, 3
 FORKED = seccomp.cpython(PID, LISTENER, executed=False)
+
+
+@pytest.mark.parametrize(("flags", "expected"), [(0, ALLOW), (0o1001, ALLOW), (0o1000, EPERM)])
+def test_open(flags: int, expected: int) -> None:
+    """The older call, which aarch64 has not, is judged as `openat` is."""
+    assert verdict("x86_64", number("x86_64", "open"), 0, flags) == expected
 
 
 @pytest.mark.parametrize("machine", MACHINES)
