@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -18,9 +19,6 @@ from aiohttp.abc import AbstractResolver
 from services.outbound.origin.client import ClientConfig, GuardedClient
 from services.outbound.origin.destination import Guard
 from sluice.isolate.capacity import Capacity
-from sluice.isolate.pool import PoolConfig
-from sluice.isolate.program import direct_program, user_program
-from sluice.isolate.runner import Runner, RunnerConfig
 from sluice.isolate.runtime import Runtime
 from sluice.isolate.sandbox.machine import best, survey
 from sluice.isolate.sandbox.posture import Kind, Posture, choose
@@ -31,7 +29,7 @@ from tests.e2e.mesh import Mesh, dispatch_bundle, running
 from tests.e2e.origin import Origin
 from tests.hostile.egress import FEW_PLACES, MakeClient
 from tests.hostile.puppet import Puppet
-from tests.isolate.workers import MakeWorkers, Workers
+from tests.isolate.workers import MakeWorkers, Workers, begin
 from tests.outbound.origins import Origins, Serve
 
 OUTBOUND = """export default { async fetch(request, env) {
@@ -60,18 +58,8 @@ async def run_workers(
 ) -> AsyncIterator[Workers]:
     """A runner of user Workers, or of the operator's own."""
     executable = find_workerd({})
-    workers = Workers()
-    workers.runner = Runner(
-        RunnerConfig(
-            Runtime(executable, folder, posture or best(executable, folder)),
-            PoolConfig(max_isolates=32),
-            wall_time,
-        ),
-        workers.bundle,
-        direct_program if trusted else user_program,
-        workers.on_subrequest,
-    )
-    workers.runner.begin()
+    runtime = Runtime(executable, folder, posture or best(executable, folder))
+    workers = begin(runtime, trusted=trusted, wall_time=wall_time, max_isolates=32)
     yield workers
     await workers.runner.aclose()
 
@@ -83,18 +71,9 @@ async def make_workers(run_folder: Path) -> AsyncIterator[MakeWorkers]:
     runtime = Runtime(executable, run_folder, best(executable, run_folder))
     made: list[Workers] = []
 
-    def make(capacity: Capacity | None = None, *, wall_time: float = 20, **pool: object) -> Workers:
-        workers = Workers()
-        config = RunnerConfig(
-            runtime,
-            PoolConfig(**pool),  # type: ignore[arg-type]
-            wall_time,
-            capacity=capacity or Capacity(),
-        )
-        workers.runner = Runner(config, workers.bundle, user_program, workers.on_subrequest)
-        workers.runner.begin()
-        made.append(workers)
-        return workers
+    def make(capacity: Capacity | None = None, **more: Any) -> Workers:
+        made.append(begin(runtime, capacity=capacity, **{"wall_time": 20, **more}))
+        return made[-1]
 
     yield make
     for workers in made:

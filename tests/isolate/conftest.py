@@ -10,13 +10,10 @@ from typing import Any
 
 import pytest
 
-from sluice.isolate.pool import PoolConfig
-from sluice.isolate.program import direct_program, user_program
-from sluice.isolate.runner import Runner, RunnerConfig
 from sluice.isolate.runtime import Runtime
 from sluice.isolate.sandbox.machine import best
 from sluice.isolate.workerd import find_workerd
-from tests.isolate.workers import MakeWorkers, Workers
+from tests.isolate.workers import MakeWorkers, Workers, begin
 
 
 @pytest.fixture
@@ -34,24 +31,10 @@ async def make_workers(run_folder: Path) -> AsyncIterator[MakeWorkers]:
     executable = find_workerd({})
     posture = best(executable, run_folder)
 
-    def make(
-        *,
-        trusted: bool = False,
-        wall_time: float = 10.0,
-        python_once: bool = False,
-        **pool: Any,
-    ) -> Workers:
-        workers = Workers()
-        config = RunnerConfig(
-            Runtime(executable, run_folder, posture, python_once=python_once),
-            PoolConfig(**pool),
-            wall_time=wall_time,
-        )
-        program_of = direct_program if trusted else user_program
-        workers.runner = Runner(config, workers.bundle, program_of, workers.on_subrequest)
-        workers.runner.begin()
-        made.append(workers)
-        return workers
+    def make(*, python_once: bool = False, wall_time: float = 10.0, **more: Any) -> Workers:
+        runtime = Runtime(executable, run_folder, posture, python_once=python_once)
+        made.append(begin(runtime, wall_time=wall_time, **more))
+        return made[-1]
 
     yield make
     for workers in made:

@@ -5,10 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from sluice.http1.server import Exchange
+from sluice.isolate.capacity import Capacity
 from sluice.isolate.invocation import Invocation, Limits
-from sluice.isolate.runner import Runner
+from sluice.isolate.pool import PoolConfig
+from sluice.isolate.program import direct_program, user_program
+from sluice.isolate.runner import Runner, RunnerConfig
+from sluice.isolate.runtime import Runtime
 from sluice.mesh import tracing
 from sluice.mesh.tracing import Kind
 from sluice.pb import worker_pb2
@@ -105,6 +110,23 @@ class Workers:
 
 
 MakeWorkers = Callable[..., Workers]
+
+
+def begin(
+    runtime: Runtime,
+    *,
+    wall_time: float,
+    trusted: bool = False,
+    capacity: Capacity | None = None,
+    **pool: Any,
+) -> Workers:
+    """User Workers whose runner has begun, or the operator's own. Close it at the end."""
+    workers = Workers()
+    config = RunnerConfig(runtime, PoolConfig(**pool), wall_time, capacity=capacity or Capacity())
+    program_of = direct_program if trusted else user_program
+    workers.runner = Runner(config, workers.bundle, program_of, workers.on_subrequest)
+    workers.runner.begin()
+    return workers
 
 
 async def reason_of(answer: Awaitable[tuple[int, str]]) -> Reason | int:
